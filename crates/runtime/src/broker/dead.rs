@@ -1,0 +1,154 @@
+//! Dead letters: the original bytes, with the reason for their death in the headers, so that a person or a replay can act on them.
+//! The header names are this file's alone.
+
+use crate::message::Message;
+use crate::outcome::DeadReason;
+use crate::queue::Queue;
+
+use super::{Destination, Headers, Parcel};
+
+/// The most of an error that a header carries, in bytes: AMQP frames hold 128 KiB with everything.
+const MAX_ERROR_BYTES: usize = 4096;
+
+mod header {
+    pub(super) const REASON: &str = "dead-reason";
+    pub(super) const ERROR: &str = "dead-error";
+    pub(super) const ATTEMPTS: &str = "dead-attempts";
+    pub(super) const TRACE_ID: &str = "dead-trace-id";
+    pub(super) const LEVEL: &str = "dead-level";
+    pub(super) const TASK_ID: &str = "task_id";
+    pub(super) const TASK_NAME: &str = "task_name";
+}
+
+/// Why and how a message ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obituary {
+    /// Why it is the end.
+    pub reason: DeadReason,
+    /// The error's chain, outermost first.
+    pub error: Vec<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The trace in which it died.
+    pub trace_id: Option<String>,
+    /// The level it waited on.
+    pub level: u8,
+}
+
+/// A message in a dead-letter queue, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The bytes as they came.
+    pub body: Vec<u8>,
+    /// All headers.
+    pub headers: Headers,
+}
+
+impl DeadLetter {
+    /// Why the message died: `permanent`, `exhausted`, `bad_args` ...
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.header(header::REASON)
+    }
+
+    /// The last error, its causes behind it.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.header(header::ERROR)
+    }
+
+    /// The id of the message, if anybody could read it.
+    #[must_use]
+    pub fn task_id(&self) -> Option<&str> {
+        self.header(header::TASK_ID)
+    }
+
+    /// The task's name, if anybody could read it.
+    #[must_use]
+    pub fn task_name(&self) -> Option<&str> {
+        self.header(header::TASK_NAME)
+    }
+
+    /// The trace in which it died.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.header(header::TRACE_ID)
+    }
+
+    /// How often it was tried.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.header(header::ATTEMPTS)?.parse().ok()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+impl Parcel {
+    /// A dead letter: the body and headers as they came, and the obituary beside them.
+    #[must_use]
+    pub fn dead(queue: Queue, message: Option<&Message>, body: Vec<u8>, headers: Headers, obituary: &Obituary) -> Self {
+        let mut headers = headers;
+        // What the broker wrote about earlier lives must not follow the message into the next one.
+        headers.retain(|name, _| !name.starts_with("x-"));
+        if let Some(message) = message {
+            headers.insert(header::TASK_ID.to_owned(), message.id.to_string());
+            headers.insert(header::TASK_NAME.to_owned(), message.task.clone());
+        }
+        headers.extend(obituary.headers());
+        let id = headers.get(header::TASK_ID).cloned().unwrap_or_default();
+        let priority = message.and_then(Message::priority).unwrap_or_default().number();
+        Self { to: Destination::Dead(queue), id, body, headers, priority }
+    }
+}
+
+impl Obituary {
+    fn headers(&self) -> impl Iterator<Item = (String, String)> {
+        let entries = [
+            (header::REASON, Some(self.reason.as_str().to_owned())),
+            (header::ERROR, Some(bounded(self.error.join(": ")))),
+            (header::ATTEMPTS, Some(self.attempts.to_string())),
+            (header::LEVEL, Some(self.level.to_string())),
+            (header::TRACE_ID, self.trace_id.clone()),
+        ];
+        entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    }
+}
+
+fn bounded(mut text: String) -> String {
+    let end = text.floor_char_boundary(MAX_ERROR_BYTES);
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn obituary(error: &str) -> Obituary {
+        Obituary { reason: DeadReason::Permanent, error: vec![error.into(), "cause".into()], attempts: 2, trace_id: Some("abc".into()), level: 3 }
+    }
+
+    #[test]
+    fn a_dead_letter_says_why_and_keeps_what_came() {
+        let headers = Headers::from([("traceparent".into(), "00-x".into()), ("x-death".into(), "old".into()), ("task_id".into(), "t1".into())]);
+        let parcel = Parcel::dead(Queue::named("q"), None, b"raw".to_vec(), headers, &obituary("boom"));
+        let letter = DeadLetter { body: parcel.body, headers: parcel.headers };
+        assert_eq!(letter.reason(), Some("permanent"));
+        assert_eq!(letter.error(), Some("boom: cause"));
+        assert_eq!(letter.attempts(), Some(2));
+        assert_eq!(letter.trace_id(), Some("abc"));
+        assert_eq!(letter.task_id(), Some("t1"));
+        assert_eq!(letter.headers.get("traceparent").map(String::as_str), Some("00-x"));
+        assert!(!letter.headers.contains_key("x-death"));
+        assert_eq!(parcel.id, "t1");
+    }
+
+    #[test]
+    fn a_long_error_is_cut_at_a_character() {
+        let parcel = Parcel::dead(Queue::named("q"), None, Vec::new(), Headers::new(), &obituary(&"é".repeat(4000)));
+        assert!(parcel.headers["dead-error"].len() <= MAX_ERROR_BYTES);
+    }
+}

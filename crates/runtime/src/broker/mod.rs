@@ -1,0 +1,258 @@
+//! What the runtime asks of a message broker, and nothing about any particular one.
+//! Settling is consumed by value, so a delivery is acked once or not at all; only `worker::settle` may do it.
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod dead;
+pub mod memory;
+pub mod rabbitmq;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use dead::{DeadLetter, Obituary};
+
+use crate::error::BoxError;
+use crate::message::{MAX_BODY_BYTES, Message, Route};
+use crate::queue::{Level, Queue};
+
+/// Text headers beside a body.
+pub type Headers = BTreeMap<String, String>;
+
+/// A place where messages wait until a worker takes them.
+#[async_trait]
+pub trait Broker: Send + Sync + fmt::Debug + 'static {
+    /// Makes sure that the queue, its levels and its dead-letter queue exist. Idempotent.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or refuses.
+    async fn declare(&self, queue: Queue) -> Result<(), BrokerError>;
+
+    /// Stores one message durably: `Ok` means that the broker has confirmed it.
+    /// Cancel-safe in the sense that a message is published whole or not at all; a dropped call may have published.
+    ///
+    /// # Errors
+    /// [`PublishError`]: it was refused, or nobody knows whether it arrived.
+    async fn publish(&self, parcel: Parcel) -> Result<(), PublishError>;
+
+    /// Starts to take messages from every level of the queue, at most `prefetch` unsettled ones per level.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or refuses.
+    async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// How many messages wait, and how many consumers there are, now.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
+    async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError>;
+
+    /// Up to `limit` of the oldest dead letters, left where they are.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
+    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError>;
+
+    /// Closes the connections; what is unsettled goes back to its queue.
+    async fn close(&self);
+
+    /// What `declare` makes for the queue, a line each, for people.
+    fn describe(&self, queue: Queue) -> Vec<String>;
+
+    /// The broker's name in `messaging.system`.
+    fn system(&self) -> &'static str;
+}
+
+/// A stream of deliveries from all levels of one queue.
+#[async_trait]
+pub trait Consumer: Send {
+    /// The next delivery, from the highest level that has one. `None`: the consumer is gone for good.
+    /// Cancel-safe: a call that is dropped takes nothing.
+    async fn next(&mut self) -> Option<Delivery>;
+
+    /// Takes no more, and hands back what was received but not given out.
+    async fn stop(&mut self);
+}
+
+/// A message on its way to a broker: body, headers, and where it goes.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Where it goes.
+    pub to: Destination,
+    /// The id of the message; empty when nobody could read it.
+    pub id: String,
+    /// What is sent.
+    pub body: Vec<u8>,
+    /// What stands beside it.
+    pub headers: Headers,
+    /// The priority it was kicked with, 0 to 3.
+    pub priority: u8,
+}
+
+/// Where a parcel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To a level of a queue, perhaps after a delay.
+    Work(Route),
+    /// To the dead-letter queue of a queue.
+    Dead(Queue),
+}
+
+impl Parcel {
+    /// A message and its route. Every label also stands in a header, as TaskIQ has it.
+    ///
+    /// # Errors
+    /// [`PublishError::TooLarge`] when the body exceeds [`MAX_BODY_BYTES`].
+    pub fn of(message: &Message, route: Route) -> Result<Self, PublishError> {
+        let body = message.encode();
+        if body.len() > MAX_BODY_BYTES {
+            return Err(PublishError::TooLarge { bytes: body.len(), limit: MAX_BODY_BYTES });
+        }
+        let mut headers: Headers = message.labels.headers().map(|(name, value)| (name.to_owned(), value)).collect();
+        headers.insert("task_id".to_owned(), message.id.to_string());
+        headers.insert("task_name".to_owned(), message.task.clone());
+        let priority = message.priority().unwrap_or_default().number();
+        Ok(Self { to: Destination::Work(route), id: message.id.to_string(), body, headers, priority })
+    }
+}
+
+/// A message as received, owning the right to settle it.
+///
+/// Dropped unsettled, it goes back to its queue when the consumer's channel closes: nothing is lost, but nothing is prompt either.
+pub struct Delivery {
+    /// The bytes as they came.
+    pub body: Vec<u8>,
+    /// The headers, values as text.
+    pub headers: Headers,
+    /// The level it waited on.
+    pub level: Level,
+    /// Whether the broker says that it was delivered before.
+    pub redelivered: bool,
+    receipt: Box<dyn Receipt>,
+}
+
+impl Delivery {
+    /// A delivery as a broker builds it.
+    #[must_use]
+    pub fn new(body: Vec<u8>, headers: Headers, level: Level, redelivered: bool, receipt: Box<dyn Receipt>) -> Self {
+        Self { body, headers, level, redelivered, receipt }
+    }
+
+    /// Splits off the right to settle, so that it can outlive the bytes.
+    pub(crate) fn take_apart(self) -> (Vec<u8>, Headers, Box<dyn Receipt>) {
+        (self.body, self.headers, self.receipt)
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("level", &self.level).field("redelivered", &self.redelivered).finish_non_exhaustive()
+    }
+}
+
+/// The right to settle one delivery, once.
+#[async_trait]
+pub trait Receipt: Send + Sync {
+    /// The message is finished with.
+    ///
+    /// # Errors
+    /// [`Lost`]: the channel of the delivery is gone, and the broker will deliver the message again.
+    async fn ack(self: Box<Self>) -> Result<(), Lost>;
+
+    /// The message goes back to its queue and level, for any worker.
+    ///
+    /// # Errors
+    /// [`Lost`]: the channel of the delivery is gone; the message is on its way back anyway.
+    async fn hand_back(self: Box<Self>) -> Result<(), Lost>;
+}
+
+/// A delivery whose channel is gone: the broker has taken the message back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the delivery's channel is gone; the broker delivers the message again")]
+pub struct Lost;
+
+/// How much waits on a queue now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Messages ready per level; index 0 is level 0.
+    pub ready: Vec<u64>,
+    /// Consumers per level; index 0 is level 0.
+    pub consumers: Vec<u64>,
+    /// Messages in the dead-letter queue.
+    pub dead: u64,
+}
+
+/// A broker that cannot be reached, or refuses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The URL is not one of a broker.
+    #[error("{0}")]
+    BadUrl(String),
+    /// No connection.
+    #[error("the broker at {place} cannot be reached; is it running, and are user and password right?")]
+    Unreachable {
+        /// Host and port, never the password.
+        place: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The broker answered with a refusal.
+    #[error("the broker refused to {action}")]
+    Refused {
+        /// What was asked of it.
+        action: String,
+        /// Its answer.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// A message that is not known to be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// No queue took it: nothing was stored.
+    #[error("no queue takes messages for {queue}; start its worker once, so that the queue is declared")]
+    Unroutable {
+        /// The queue's name on the broker.
+        queue: String,
+    },
+    /// The broker said no: nothing was stored.
+    #[error("the broker refused the message for {queue}; it may be full")]
+    Nacked {
+        /// The queue's name on the broker.
+        queue: String,
+    },
+    /// The message is over the limit: nothing was sent.
+    #[error("the message has {bytes} bytes and the limit is {limit}; put large things into storage and send their key")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most that is sent.
+        limit: usize,
+    },
+    /// No confirm came in time: it may or may not be stored. Kick again with the same id.
+    #[error("the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id")]
+    Timeout(std::time::Duration),
+    /// The connection went away before the confirm: it may or may not be stored. Kick again with the same id.
+    #[error("the connection was lost before the broker confirmed. Kick again with the same id")]
+    Disconnected(#[source] BoxError),
+}
+
+impl PublishError {
+    /// A low-cardinality name for spans and metrics.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Unroutable { .. } => "Unroutable",
+            Self::Nacked { .. } => "Nacked",
+            Self::TooLarge { .. } => "TooLarge",
+            Self::Timeout(_) => "Timeout",
+            Self::Disconnected(_) => "Disconnected",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Placeholder while the RabbitMQ broker is being written.

@@ -1,0 +1,194 @@
+//! The message: one request to run a task, as it travels. The wire format is TaskIQ's JSON, so that a
+//! Python service can kick our tasks unchanged. Where a message goes is not in it: that is a [`Route`].
+
+mod args;
+mod id;
+mod labels;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use args::{Args, ArgsError};
+pub use id::{BadId, MessageId};
+pub use labels::{Label, Labels};
+
+use crate::queue::{Level, Priority, Queue};
+
+/// The largest body that is published, in bytes. RabbitMQ 4 refuses 16 MiB by closing the channel; this stays clear of it.
+pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// Labels with a meaning on the wire; all but `queued_at` are TaskIQ's own names.
+pub mod label {
+    /// The priority, 0 to 3.
+    pub const PRIORITY: &str = "priority";
+    /// Failed attempts so far.
+    pub const RETRIES: &str = "_retries";
+    /// TaskIQ's `max_retries`, which counts attempts.
+    pub const MAX_ATTEMPTS: &str = "max_retries";
+    /// Seconds that one attempt may take.
+    pub const TIMEOUT: &str = "timeout";
+    /// When the message was queued, in seconds since 1970.
+    pub const QUEUED_AT: &str = "_taskiq_queue_time";
+    /// The timetable entry that kicked it.
+    pub const SCHEDULE_ID: &str = "schedule_id";
+}
+
+/// One request to run a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Unique; also the key of its result.
+    pub id: MessageId,
+    /// The task's wire name.
+    pub task: String,
+    /// What travels beside the args.
+    pub labels: Labels,
+    /// What the handler gets.
+    pub args: Args,
+}
+
+/// Bytes that are not a message.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is not a TaskIQ message; the caller must send JSON with task_id, task_name, labels, args and kwargs")]
+pub struct Undecodable(#[source] serde_json::Error);
+
+impl Message {
+    /// Reads TaskIQ's JSON.
+    ///
+    /// # Errors
+    /// [`Undecodable`], with where in the bytes it went wrong.
+    pub fn decode(body: &[u8]) -> Result<Self, Undecodable> {
+        serde_json::from_slice::<Wire>(body).map(Self::from).map_err(Undecodable)
+    }
+
+    /// Writes TaskIQ's JSON.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&WireRef::from(self)).expect("string keys and JSON values always serialize")
+    }
+
+    /// Which attempt this is, 1 the first.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        let failed = self.labels.int(label::RETRIES).unwrap_or(0);
+        u32::try_from(failed).unwrap_or(0).saturating_add(1)
+    }
+
+    /// The same message, one attempt later.
+    #[must_use]
+    pub fn next_attempt(mut self) -> Self {
+        let failed = i64::from(self.attempt());
+        self.labels.set_int(label::RETRIES, failed);
+        self
+    }
+
+    /// The priority it was kicked with, if it says so.
+    #[must_use]
+    pub fn priority(&self) -> Option<Priority> {
+        self.labels.int(label::PRIORITY).map(Priority::from_number)
+    }
+}
+
+/// Where a message goes: a level of a queue, after a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The queue.
+    pub queue: Queue,
+    /// The level at which it waits.
+    pub level: Level,
+    /// How long before it may be delivered.
+    pub delay: Duration,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    task_id: MessageId,
+    task_name: String,
+    #[serde(default)]
+    labels: Map<String, Value>,
+    #[serde(default)]
+    labels_types: Option<Map<String, Value>>,
+    #[serde(default)]
+    args: Vec<Value>,
+    #[serde(default)]
+    kwargs: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct WireRef<'a> {
+    task_id: &'a MessageId,
+    task_name: &'a str,
+    labels: Map<String, Value>,
+    labels_types: Map<String, Value>,
+    args: &'a [Value],
+    kwargs: &'a Map<String, Value>,
+}
+
+impl From<Wire> for Message {
+    fn from(wire: Wire) -> Self {
+        Self {
+            id: wire.task_id,
+            task: wire.task_name,
+            labels: Labels::from_wire(wire.labels, wire.labels_types.as_ref()),
+            args: Args { positional: wire.args, keyword: wire.kwargs },
+        }
+    }
+}
+
+impl<'a> From<&'a Message> for WireRef<'a> {
+    fn from(message: &'a Message) -> Self {
+        let (labels, labels_types) = message.labels.to_wire();
+        Self {
+            task_id: &message.id,
+            task_name: &message.task,
+            labels,
+            labels_types,
+            args: &message.args.positional,
+            kwargs: &message.args.keyword,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What taskiq 0.13 puts on the wire for `task.kicker().with_labels(priority=2, ratio=0.5, flag=True, note="x").kiq(1, y=2)`.
+    const FROM_TASKIQ: &str = r#"{"task_id":"f4f1a0ee1d4c4c0e8b0a6d2d0f8d9c11","task_name":"add","labels":{"priority":"2","ratio":"0.5","flag":"True","note":"x"},"labels_types":{"priority":2,"ratio":4,"flag":5,"note":3},"args":[1],"kwargs":{"y":2}}"#;
+
+    #[test]
+    fn a_message_of_taskiq_is_read() {
+        let message = Message::decode(FROM_TASKIQ.as_bytes()).expect("decodes");
+        assert_eq!(message.id.as_str(), "f4f1a0ee1d4c4c0e8b0a6d2d0f8d9c11");
+        assert_eq!(message.task, "add");
+        assert_eq!(message.priority(), Some(Priority::High));
+        assert_eq!(message.labels.float("ratio"), Some(0.5));
+        assert_eq!(message.labels.flag("flag"), Some(true));
+        assert_eq!(message.labels.text("note"), Some("x"));
+    }
+
+    #[test]
+    fn and_written_back_as_it_was() {
+        let message = Message::decode(FROM_TASKIQ.as_bytes()).expect("decodes");
+        let written: Value = serde_json::from_slice(&message.encode()).expect("json");
+        let original: Value = serde_json::from_str(FROM_TASKIQ).expect("json");
+        assert_eq!(written, original);
+    }
+
+    #[test]
+    fn attempts_are_counted_in_taskiqs_own_label() {
+        let message = Message::decode(FROM_TASKIQ.as_bytes()).expect("decodes");
+        assert_eq!(message.attempt(), 1);
+        let third = message.next_attempt().next_attempt();
+        assert_eq!(third.attempt(), 3);
+        assert_eq!(third.labels.int(label::RETRIES), Some(2));
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_refused() {
+        for body in ["", "null", "[]", "{}", r#"{"task_id":"","task_name":"x"}"#, r#"{"task_id":7,"task_name":"x"}"#, "\u{0}\u{1}"] {
+            assert!(Message::decode(body.as_bytes()).is_err(), "{body:?} was taken for a message");
+        }
+    }
+}

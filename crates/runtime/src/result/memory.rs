@@ -1,0 +1,99 @@
+//! Results in this process: for embedded workers, tests and demos. They end with the process.
+//! Time to live follows `tokio::time`; what has expired is dropped when something else is saved.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Record, ResultError, Results};
+use crate::message::MessageId;
+
+/// How many saves pass between two sweeps of what has expired.
+const SWEEP_EVERY: u64 = 1024;
+
+/// Results in this process. Cheap to clone: clones share the results.
+#[derive(Clone, Default)]
+pub struct MemoryResults {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    records: Mutex<Kept>,
+    saved: Notify,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_id: HashMap<MessageId, (Record, Instant)>,
+    saves: u64,
+}
+
+impl MemoryResults {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Consistent between any two statements, so a panic elsewhere leaves nothing half done.
+        self.shared.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &MessageId) -> Option<Record> {
+        let kept = self.lock();
+        let (record, expires) = kept.by_id.get(id)?;
+        (*expires > Instant::now()).then(|| record.clone())
+    }
+}
+
+impl fmt::Debug for MemoryResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryResults")
+    }
+}
+
+#[async_trait]
+impl Results for MemoryResults {
+    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError> {
+        record.encode()?;
+        {
+            let mut kept = self.lock();
+            let now = Instant::now();
+            kept.saves += 1;
+            if kept.saves % SWEEP_EVERY == 0 {
+                kept.by_id.retain(|_, (_, expires)| *expires > now);
+            }
+            kept.by_id.insert(id.clone(), (record.clone(), now + ttl));
+        }
+        self.shared.saved.notify_waiters();
+        Ok(())
+    }
+
+    async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError> {
+        Ok(self.find(id))
+    }
+
+    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
+        loop {
+            // Registered before looking, so that a record saved in between still wakes it.
+            let saved = self.shared.saved.notified();
+            tokio::pin!(saved);
+            saved.as_mut().enable();
+            if let Some(record) = self.find(id) {
+                return Ok(record);
+            }
+            saved.await;
+        }
+    }
+
+    async fn ping(&self) -> Result<(), ResultError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! What the runtime asks of a result store, and the record in it: TaskIQ's JSON, so that a Python caller reads it unchanged.
+//! Waiting is pushed: nobody polls.
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod memory;
+mod record;
+pub mod redis;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use record::{Failure, Record};
+
+use crate::error::BoxError;
+use crate::message::MessageId;
+
+/// The largest result that is stored, in bytes.
+pub const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
+
+/// A place where results are kept for a while.
+#[async_trait]
+pub trait Results: Send + Sync + fmt::Debug + 'static {
+    /// Stores the record for `ttl` and wakes whoever waits for it. A later record replaces it.
+    ///
+    /// # Errors
+    /// [`ResultError`]: the store cannot be reached, or the record is too large.
+    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError>;
+
+    /// The record, if it is there.
+    ///
+    /// # Errors
+    /// [`ResultError`]: the store cannot be reached, or what is stored is not a result.
+    async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError>;
+
+    /// Waits until the record is there: at once if it is already. Has no deadline of its own; cancel-safe.
+    ///
+    /// # Errors
+    /// [`ResultError`]: what is stored is not a result. A store that is away for a while is waited for.
+    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError>;
+
+    /// Answers when the store does.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`] when it does not.
+    async fn ping(&self) -> Result<(), ResultError>;
+}
+
+/// A result that could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// The URL is not one of a result store.
+    #[error("{0}")]
+    BadUrl(String),
+    /// No connection, or no answer in time.
+    #[error("the result store at {place} cannot be reached; is it running, and are user and password right?")]
+    Unreachable {
+        /// Host and port, never the password.
+        place: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The record is over the limit.
+    #[error("the result has {bytes} bytes and the limit is {limit}; put large things into storage and return their key")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most that is stored.
+        limit: usize,
+    },
+    /// What is stored under the id is not TaskIQ's JSON.
+    #[error("what is stored for {id} is not a result in TaskIQ's JSON; is another serializer in use?")]
+    Unreadable {
+        /// The id.
+        id: MessageId,
+        /// Where in the bytes it went wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,164 @@
+//! What a task is: the args struct itself, with a wire name, a queue, a policy and an output.
+//! Declarations only: who runs it is a [`Handler`](crate::handler::Handler), in another crate if need be.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::duration::{hours, minutes, seconds};
+use crate::queue::{Priority, Queue};
+
+/// A kind of work. The args struct *is* the task.
+///
+/// ```
+/// use sapari_runtime::prelude::*;
+///
+/// /// Says hello.
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Greet { name: String }
+///
+/// impl Task for Greet {
+///     const NAME: &'static str = "greet";
+///     const QUEUE: Queue = Queue::named("hello").levels(4);
+///     const POLICY: Policy = Policy::DEFAULT.attempts(5).timeout(seconds(10));
+///     type Output = String;
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a task",
+    note = "implement `Task` for the args struct: its wire NAME, its QUEUE and its Output"
+)]
+pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The wire name, and with `taskiq.` before it the span's name. Stable: moving or renaming the struct changes nothing in flight.
+    const NAME: &'static str;
+    /// The queue on which it waits.
+    const QUEUE: Queue;
+    /// How it is retried, timed out and prioritised.
+    const POLICY: Policy = Policy::DEFAULT;
+    /// What a successful run returns.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+
+    /// The ids under which an operator looks this work up. They, and no other part of the args, may appear on spans.
+    fn correlation(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// How a task is run: attempts, timeout, priority, backoff, and how long its result is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    pub(crate) attempts: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) priority: Priority,
+    pub(crate) backoff: Backoff,
+    pub(crate) keep_result: Duration,
+}
+
+impl Policy {
+    /// Three attempts of at most five minutes, normal priority, exponential backoff, results kept for a day.
+    pub const DEFAULT: Self = Self {
+        attempts: 3,
+        timeout: minutes(5),
+        priority: Priority::Normal,
+        backoff: Backoff::DEFAULT,
+        keep_result: hours(24),
+    };
+
+    /// At most `attempts` runs, the first included; at least one.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = if attempts == 0 { 1 } else { attempts };
+        self
+    }
+
+    /// The longest that one attempt may take before its token trips.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The priority of a kick that names none.
+    #[must_use]
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// How the pause between attempts grows.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long the result can be read after the task has ended.
+    #[must_use]
+    pub const fn keep_result(mut self, ttl: Duration) -> Self {
+        self.keep_result = ttl;
+        self
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The pause before attempt `n + 1`: full jitter under a doubling, capped ceiling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    first: Duration,
+    cap: Duration,
+}
+
+impl Backoff {
+    /// Up to two seconds after the first failure, doubling, never over ten minutes.
+    pub const DEFAULT: Self = Self { first: seconds(2), cap: minutes(10) };
+
+    /// A ceiling that starts at `first` and doubles up to `cap`.
+    #[must_use]
+    pub const fn exponential(first: Duration, cap: Duration) -> Self {
+        Self { first, cap }
+    }
+
+    /// The longest possible pause after the given failed attempt (1 is the first).
+    #[must_use]
+    pub fn ceiling(&self, attempt: u32) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.cap)
+    }
+
+    /// The pause after the given failed attempt; `dice` is a random number in 0..=1 (full jitter).
+    #[must_use]
+    pub fn pause(&self, attempt: u32, dice: f64) -> Duration {
+        self.ceiling(attempt).mul_f64(dice.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_doubles_and_is_capped() {
+        let backoff = Backoff::exponential(seconds(2), seconds(30));
+        let ceilings: Vec<u64> = (1..=6).map(|n| backoff.ceiling(n).as_secs()).collect();
+        assert_eq!(ceilings, [2, 4, 8, 16, 30, 30]);
+        assert_eq!(backoff.ceiling(u32::MAX), seconds(30));
+    }
+
+    #[test]
+    fn jitter_stays_between_nothing_and_the_ceiling() {
+        let backoff = Backoff::DEFAULT;
+        assert_eq!(backoff.pause(3, 0.0), Duration::ZERO);
+        assert_eq!(backoff.pause(3, 0.5), seconds(4));
+        assert_eq!(backoff.pause(3, 7.0), seconds(8));
+    }
+
+    #[test]
+    fn a_task_is_tried_at_least_once() {
+        assert_eq!(Policy::DEFAULT.attempts(0).attempts, 1);
+    }
+}

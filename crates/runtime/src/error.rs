@@ -41,7 +41,11 @@ pub enum ErrorKind {
 impl TaskError {
     /// An error of the given kind.
     pub fn new(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
-        Self { kind, type_name: kind.type_name(), source: source.into() }
+        Self {
+            kind,
+            type_name: kind.type_name(),
+            source: source.into(),
+        }
     }
 
     /// An error that no retry can heal.
@@ -52,7 +56,10 @@ impl TaskError {
     /// The same error with another kind. A snooze, a bad-args error, a timeout and a panic keep theirs.
     #[must_use]
     pub fn into_kind(mut self, kind: ErrorKind) -> Self {
-        if matches!(self.kind, ErrorKind::Retryable | ErrorKind::RetryAfter(_) | ErrorKind::Permanent) {
+        if matches!(
+            self.kind,
+            ErrorKind::Retryable | ErrorKind::RetryAfter(_) | ErrorKind::Permanent
+        ) {
             self.kind = kind;
         }
         self
@@ -61,7 +68,10 @@ impl TaskError {
     /// Puts a sentence before the error, keeping kind and cause.
     #[must_use]
     pub fn context(self, sentence: impl Into<String>) -> Self {
-        let source = Box::new(WithContext { sentence: sentence.into(), source: self.source });
+        let source = Box::new(WithContext {
+            sentence: sentence.into(),
+            source: self.source,
+        });
         Self { source, ..self }
     }
 
@@ -105,7 +115,11 @@ impl ErrorKind {
 
 impl<E: Into<BoxError>> From<E> for TaskError {
     fn from(error: E) -> Self {
-        Self { kind: ErrorKind::Retryable, type_name: short_type_name::<E>(), source: error.into() }
+        Self {
+            kind: ErrorKind::Retryable,
+            type_name: short_type_name::<E>(),
+            source: error.into(),
+        }
     }
 }
 
@@ -151,12 +165,17 @@ impl StdError for WithContext {
 }
 
 /// Says, at the spot where an error is met, what it means for the next attempt.
-pub trait Classify<T> {
+pub trait Classify<T, E> {
     /// No retry can heal it.
     ///
     /// # Errors
     /// The error, as [`ErrorKind::Permanent`].
     fn permanent(self) -> TaskResult<T>;
+    /// No retry can heal it if `judge` says so; otherwise trying again may help.
+    ///
+    /// # Errors
+    /// The error, as [`ErrorKind::Permanent`] or as it was.
+    fn permanent_when(self, judge: impl FnOnce(&E) -> bool) -> TaskResult<T>;
     /// Try again after `pause`.
     ///
     /// # Errors
@@ -169,9 +188,21 @@ pub trait Classify<T> {
     fn snooze(self, pause: Duration) -> TaskResult<T>;
 }
 
-impl<T, E: Into<TaskError>> Classify<T> for Result<T, E> {
+impl<T, E: Into<TaskError>> Classify<T, E> for Result<T, E> {
     fn permanent(self) -> TaskResult<T> {
         self.map_err(|error| error.into().into_kind(ErrorKind::Permanent))
+    }
+
+    fn permanent_when(self, judge: impl FnOnce(&E) -> bool) -> TaskResult<T> {
+        self.map_err(|error| {
+            let permanent = judge(&error);
+            let error = error.into();
+            if permanent {
+                error.into_kind(ErrorKind::Permanent)
+            } else {
+                error
+            }
+        })
     }
 
     fn retry_after(self, pause: Duration) -> TaskResult<T> {
@@ -203,7 +234,9 @@ mod tests {
         let error = "x".parse::<u32>().permanent().expect_err("not a number");
         assert_eq!(error.kind(), ErrorKind::Permanent);
         assert_eq!(error.type_name(), "ParseIntError");
-        let later = Err::<(), _>("busy").retry_after(Duration::from_secs(9)).expect_err("busy");
+        let later = Err::<(), _>("busy")
+            .retry_after(Duration::from_secs(9))
+            .expect_err("busy");
         assert_eq!(later.kind(), ErrorKind::RetryAfter(Duration::from_secs(9)));
     }
 
@@ -215,8 +248,13 @@ mod tests {
 
     #[test]
     fn context_comes_first_and_the_cause_is_kept() {
-        let error = parse("x").expect_err("not a number").context("step `count` failed");
+        let error = parse("x")
+            .expect_err("not a number")
+            .context("step `count` failed");
         let chain: Vec<String> = error.chain().collect();
-        assert_eq!(chain, ["step `count` failed", "invalid digit found in string"]);
+        assert_eq!(
+            chain,
+            ["step `count` failed", "invalid digit found in string"]
+        );
     }
 }

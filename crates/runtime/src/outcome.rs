@@ -56,7 +56,9 @@ impl Outcome {
     #[must_use]
     pub fn error(&self) -> Option<&TaskError> {
         match self {
-            Self::Failed(error) | Self::Retry { error, .. } | Self::Dead { error, .. } => Some(error),
+            Self::Failed(error) | Self::Retry { error, .. } | Self::Dead { error, .. } => {
+                Some(error)
+            }
             Self::Done(_) | Self::Snooze { .. } | Self::Interrupted => None,
         }
     }
@@ -76,6 +78,8 @@ pub enum DeadReason {
     UnknownTask,
     /// The bytes are not a message.
     Undecodable,
+    /// The output is larger than a result may be.
+    ResultTooLarge,
 }
 
 impl DeadReason {
@@ -88,6 +92,7 @@ impl DeadReason {
             Self::BadArgs => "bad_args",
             Self::UnknownTask => "unknown_task",
             Self::Undecodable => "undecodable",
+            Self::ResultTooLarge => "result_too_large",
         }
     }
 }

@@ -26,8 +26,14 @@ impl Queue {
     /// When `levels` is not 1 to [`MAX_LEVELS`]; in a constant, that is a compile error.
     #[must_use]
     pub const fn levels(self, levels: u8) -> Self {
-        assert!(levels >= 1 && levels <= MAX_LEVELS, "a queue has 1 to 4 levels");
-        Self { name: self.name, levels }
+        assert!(
+            levels >= 1 && levels <= MAX_LEVELS,
+            "a queue has 1 to 4 levels"
+        );
+        Self {
+            name: self.name,
+            levels,
+        }
     }
 
     /// The queue's name, without level or prefix.
@@ -125,13 +131,20 @@ mod tests {
             (4, Priority::Urgent, 3),
         ];
         for (levels, priority, expected) in table {
-            assert_eq!(Queue::named("q").levels(levels).level(priority).number(), expected);
+            assert_eq!(
+                Queue::named("q").levels(levels).level(priority).number(),
+                expected
+            );
         }
     }
 
     #[test]
     fn free_slots_look_at_the_highest_level_first() {
-        let order: Vec<u8> = Queue::named("q").levels(3).every_level().map(Level::number).collect();
+        let order: Vec<u8> = Queue::named("q")
+            .levels(3)
+            .every_level()
+            .map(Level::number)
+            .collect();
         assert_eq!(order, [2, 1, 0]);
     }
 

@@ -85,6 +85,12 @@ impl Policy {
         self
     }
 
+    /// The priority of a kick that names none.
+    #[must_use]
+    pub const fn default_priority(&self) -> Priority {
+        self.priority
+    }
+
     /// How the pause between attempts grows.
     #[must_use]
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
@@ -115,7 +121,10 @@ pub struct Backoff {
 
 impl Backoff {
     /// Up to two seconds after the first failure, doubling, never over ten minutes.
-    pub const DEFAULT: Self = Self { first: seconds(2), cap: minutes(10) };
+    pub const DEFAULT: Self = Self {
+        first: seconds(2),
+        cap: minutes(10),
+    };
 
     /// A ceiling that starts at `first` and doubles up to `cap`.
     #[must_use]

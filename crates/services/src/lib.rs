@@ -1,1 +1,24 @@
-//! Skeleton.
+//! What the tasks of the system call: ffmpeg and ffprobe as child processes, object storage, and
+//! the pure decisions between them.
+//!
+//! It deliberately knows no broker, no queue and no task: a handler asks, this crate does, and
+//! every outbound call runs in its own `ext.<service>.<op>` span. It retries nothing either; its
+//! errors say with `is_permanent()` whether a retry could heal them.
+
+pub mod cuts;
+pub mod ext;
+mod media;
+mod part;
+pub mod process;
+mod redact;
+pub mod scratch;
+
+pub use cuts::{CutSettings, Segment, Silence, keep_segments, total};
+pub use ext::ffmpeg::{
+    AudioStream, ClipCall, CutJob, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
+    SilenceSettings, VideoStream,
+};
+pub use ext::storage::{Storage, StorageError, Subject};
+pub use media::Media;
+pub use process::{ChildProcess, Collected, Exit, ProcessError};
+pub use scratch::{Scratch, ScratchError};

@@ -1,1 +1,83 @@
-//! Skeleton.
+//! The catalogue: every role and every task declaration. Declarations only, no bodies and no I/O, so that whoever kicks a task
+//! need not link what runs it.
+
+mod analysis;
+mod edits;
+mod render;
+mod role;
+
+pub use analysis::{Analysis, AnalyzeProject};
+pub use edits::{EditList, Kept};
+pub use render::{ExportManifest, RenderExport};
+pub use role::Role;
+
+use sapari_runtime::ping::Ping;
+use sapari_runtime::queue::{Priority, Queue};
+use sapari_runtime::task::Task;
+
+/// What somebody who only has a task's name needs to kick it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared {
+    /// Its wire name.
+    pub name: &'static str,
+    /// Where it waits.
+    pub queue: Queue,
+    /// The priority of a kick that names none.
+    pub priority: Priority,
+}
+
+impl Declared {
+    fn of<T: Task>() -> Self {
+        Self {
+            name: T::NAME,
+            queue: T::QUEUE,
+            priority: T::POLICY.default_priority(),
+        }
+    }
+}
+
+/// Every task with a queue of its own, by name. `ping` has none: every role answers it.
+#[must_use]
+pub fn catalogue() -> Vec<Declared> {
+    vec![
+        Declared::of::<AnalyzeProject>(),
+        Declared::of::<RenderExport>(),
+    ]
+}
+
+/// The declaration of a task by its wire name.
+#[must_use]
+pub fn find(name: &str) -> Option<Declared> {
+    catalogue().into_iter().find(|task| task.name == name)
+}
+
+/// Whether a name is that of the task which every role answers.
+#[must_use]
+pub fn is_ping(name: &str) -> bool {
+    name == Ping::NAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_waits_on_the_queue_of_a_role() {
+        for task in catalogue() {
+            assert!(
+                Role::ALL.iter().any(|role| role.queue() == task.queue),
+                "{} waits nowhere",
+                task.name
+            );
+        }
+    }
+
+    #[test]
+    fn tasks_are_found_by_name() {
+        assert_eq!(
+            find("render_export").map(|task| task.queue),
+            Some(Role::Render.queue())
+        );
+        assert_eq!(find("nothing"), None);
+    }
+}

@@ -89,7 +89,13 @@ impl DeadLetter {
 impl Parcel {
     /// A dead letter: the body and headers as they came, and the obituary beside them.
     #[must_use]
-    pub fn dead(queue: Queue, message: Option<&Message>, body: Vec<u8>, headers: Headers, obituary: &Obituary) -> Self {
+    pub fn dead(
+        queue: Queue,
+        message: Option<&Message>,
+        body: Vec<u8>,
+        headers: Headers,
+        obituary: &Obituary,
+    ) -> Self {
         let mut headers = headers;
         // What the broker wrote about earlier lives must not follow the message into the next one.
         headers.retain(|name, _| !name.starts_with("x-"));
@@ -99,8 +105,17 @@ impl Parcel {
         }
         headers.extend(obituary.headers());
         let id = headers.get(header::TASK_ID).cloned().unwrap_or_default();
-        let priority = message.and_then(Message::priority).unwrap_or_default().number();
-        Self { to: Destination::Dead(queue), id, body, headers, priority }
+        let priority = message
+            .and_then(Message::priority)
+            .unwrap_or_default()
+            .number();
+        Self {
+            to: Destination::Dead(queue),
+            id,
+            body,
+            headers,
+            priority,
+        }
     }
 }
 
@@ -113,7 +128,9 @@ impl Obituary {
             (header::LEVEL, Some(self.level.to_string())),
             (header::TRACE_ID, self.trace_id.clone()),
         ];
-        entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
     }
 }
 
@@ -128,27 +145,55 @@ mod tests {
     use super::*;
 
     fn obituary(error: &str) -> Obituary {
-        Obituary { reason: DeadReason::Permanent, error: vec![error.into(), "cause".into()], attempts: 2, trace_id: Some("abc".into()), level: 3 }
+        Obituary {
+            reason: DeadReason::Permanent,
+            error: vec![error.into(), "cause".into()],
+            attempts: 2,
+            trace_id: Some("abc".into()),
+            level: 3,
+        }
     }
 
     #[test]
     fn a_dead_letter_says_why_and_keeps_what_came() {
-        let headers = Headers::from([("traceparent".into(), "00-x".into()), ("x-death".into(), "old".into()), ("task_id".into(), "t1".into())]);
-        let parcel = Parcel::dead(Queue::named("q"), None, b"raw".to_vec(), headers, &obituary("boom"));
-        let letter = DeadLetter { body: parcel.body, headers: parcel.headers };
+        let headers = Headers::from([
+            ("traceparent".into(), "00-x".into()),
+            ("x-death".into(), "old".into()),
+            ("task_id".into(), "t1".into()),
+        ]);
+        let parcel = Parcel::dead(
+            Queue::named("q"),
+            None,
+            b"raw".to_vec(),
+            headers,
+            &obituary("boom"),
+        );
+        let letter = DeadLetter {
+            body: parcel.body,
+            headers: parcel.headers,
+        };
         assert_eq!(letter.reason(), Some("permanent"));
         assert_eq!(letter.error(), Some("boom: cause"));
         assert_eq!(letter.attempts(), Some(2));
         assert_eq!(letter.trace_id(), Some("abc"));
         assert_eq!(letter.task_id(), Some("t1"));
-        assert_eq!(letter.headers.get("traceparent").map(String::as_str), Some("00-x"));
+        assert_eq!(
+            letter.headers.get("traceparent").map(String::as_str),
+            Some("00-x")
+        );
         assert!(!letter.headers.contains_key("x-death"));
         assert_eq!(parcel.id, "t1");
     }
 
     #[test]
     fn a_long_error_is_cut_at_a_character() {
-        let parcel = Parcel::dead(Queue::named("q"), None, Vec::new(), Headers::new(), &obituary(&"é".repeat(4000)));
+        let parcel = Parcel::dead(
+            Queue::named("q"),
+            None,
+            Vec::new(),
+            Headers::new(),
+            &obituary(&"é".repeat(4000)),
+        );
         assert!(parcel.headers["dead-error"].len() <= MAX_ERROR_BYTES);
     }
 }

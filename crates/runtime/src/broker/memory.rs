@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost, Parcel, PublishError, Receipt,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost, Parcel,
+    PublishError, Receipt,
 };
 use crate::message::Route;
 use crate::queue::{Level, Queue};
@@ -54,6 +55,18 @@ impl MemoryBroker {
         Self::default()
     }
 
+    /// A broker on which these queues are declared.
+    #[must_use]
+    pub fn with_queues(queues: impl IntoIterator<Item = Queue>) -> Self {
+        let broker = Self::new();
+        broker.shared.lock().extend(
+            queues
+                .into_iter()
+                .map(|queue| (queue.name(), QueueState::default())),
+        );
+        broker
+    }
+
     fn with_queue<T>(&self, queue: Queue, action: impl FnOnce(&mut QueueState) -> T) -> Option<T> {
         self.shared.lock().get_mut(queue.name()).map(action)
     }
@@ -67,7 +80,10 @@ impl Shared {
 
     fn give_back(&self, queue: Queue, level: Level, stored: Stored) {
         if let Some(state) = self.lock().get_mut(queue.name()) {
-            let again = Stored { redelivered: true, ..stored };
+            let again = Stored {
+                redelivered: true,
+                ..stored
+            };
             state.ready.entry(level).or_default().push_front(again);
         }
         self.changed.notify_waiters();
@@ -84,12 +100,19 @@ impl QueueState {
             self.ready.entry(route.level).or_default().push_back(stored);
         } else {
             self.sequence += 1;
-            self.delayed.insert((Instant::now() + route.delay, self.sequence), (route.level, stored));
+            self.delayed.insert(
+                (Instant::now() + route.delay, self.sequence),
+                (route.level, stored),
+            );
         }
     }
 
     fn release_due(&mut self, now: Instant) {
-        while self.delayed.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
+        while self
+            .delayed
+            .first_key_value()
+            .is_some_and(|((due, _), _)| *due <= now)
+        {
             if let Some((_, (level, stored))) = self.delayed.pop_first() {
                 self.ready.entry(level).or_default().push_back(stored);
             }
@@ -97,7 +120,11 @@ impl QueueState {
     }
 
     fn take_highest(&mut self) -> Option<(Level, Stored)> {
-        let (level, messages) = self.ready.iter_mut().rev().find(|(_, messages)| !messages.is_empty())?;
+        let (level, messages) = self
+            .ready
+            .iter_mut()
+            .rev()
+            .find(|(_, messages)| !messages.is_empty())?;
         messages.pop_front().map(|stored| (*level, stored))
     }
 
@@ -121,22 +148,47 @@ impl Broker for MemoryBroker {
 
     async fn publish(&self, parcel: Parcel) -> Result<(), PublishError> {
         let queue = parcel.to.queue();
-        let unroutable = || PublishError::Unroutable { queue: queue.name().to_owned() };
-        let stored = Stored { body: parcel.body, headers: parcel.headers, redelivered: false };
+        let unroutable = || PublishError::Unroutable {
+            queue: queue.name().to_owned(),
+        };
+        let stored = Stored {
+            body: parcel.body,
+            headers: parcel.headers,
+            redelivered: false,
+        };
         self.with_queue(queue, |state| match parcel.to {
-            _ if state.len() >= CAPACITY => Err(PublishError::Nacked { queue: queue.name().to_owned() }),
-            Destination::Work(route) => Ok(state.store(route, stored)),
-            Destination::Dead(_) => Ok(state.dead.push_back(DeadLetter { body: stored.body, headers: stored.headers })),
+            _ if state.len() >= CAPACITY => Err(PublishError::Nacked {
+                queue: queue.name().to_owned(),
+            }),
+            Destination::Work(route) => {
+                state.store(route, stored);
+                Ok(())
+            }
+            Destination::Dead(_) => {
+                state.dead.push_back(DeadLetter {
+                    body: stored.body,
+                    headers: stored.headers,
+                });
+                Ok(())
+            }
         })
         .ok_or_else(unroutable)??;
         self.shared.changed.notify_waiters();
         Ok(())
     }
 
-    async fn consume(&self, queue: Queue, _prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume(
+        &self,
+        queue: Queue,
+        _prefetch: u16,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         self.declare(queue).await?;
         self.with_queue(queue, |state| state.consumers += 1);
-        Ok(Box::new(MemoryConsumer { broker: self.clone(), queue, stopped: false }))
+        Ok(Box::new(MemoryConsumer {
+            broker: self.clone(),
+            queue,
+            stopped: false,
+        }))
     }
 
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
@@ -152,15 +204,26 @@ impl Broker for MemoryBroker {
         depth.ok_or_else(|| undeclared(queue))
     }
 
-    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
-        self.with_queue(queue, |state| state.dead.iter().take(limit).cloned().collect()).ok_or_else(|| undeclared(queue))
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        self.with_queue(queue, |state| {
+            state.dead.iter().take(limit).cloned().collect()
+        })
+        .ok_or_else(|| undeclared(queue))
     }
 
     async fn close(&self) {}
 
     fn describe(&self, queue: Queue) -> Vec<String> {
-        let levels = queue.every_level().map(|level| format!("{queue}.{level}  in memory"));
-        levels.chain([format!("{queue}.dead  in memory, dead letters")]).collect()
+        let levels = queue
+            .every_level()
+            .map(|level| format!("{queue}.{level}  in memory"));
+        levels
+            .chain([format!("{queue}.dead  in memory, dead letters")])
+            .collect()
     }
 
     fn system(&self) -> &'static str {
@@ -169,7 +232,10 @@ impl Broker for MemoryBroker {
 }
 
 fn undeclared(queue: Queue) -> BrokerError {
-    BrokerError::Refused { action: format!("look at queue {queue}"), source: "it was never declared".into() }
+    BrokerError::Refused {
+        action: format!("look at queue {queue}"),
+        source: "it was never declared".into(),
+    }
 }
 
 impl Destination {
@@ -195,15 +261,29 @@ impl MemoryConsumer {
             state.take_highest().ok_or_else(|| state.next_due())
         });
         let (level, stored) = taken.unwrap_or(Err(None))?;
-        let receipt = MemoryReceipt { shared: Arc::clone(&self.broker.shared), queue: self.queue, level, stored: Some(stored.clone()) };
-        Ok(Delivery::new(stored.body, stored.headers, level, stored.redelivered, Box::new(receipt)))
+        let receipt = MemoryReceipt {
+            shared: Arc::clone(&self.broker.shared),
+            queue: self.queue,
+            level,
+            stored: Some(stored.clone()),
+        };
+        Ok(Delivery::new(
+            stored.body,
+            stored.headers,
+            level,
+            stored.redelivered,
+            Box::new(receipt),
+        ))
     }
 }
 
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        while !self.stopped {
+        loop {
+            if self.stopped {
+                return None;
+            }
             // Registered before looking, so that a message stored in between still wakes it.
             let changed = self.broker.shared.changed.notified();
             tokio::pin!(changed);
@@ -211,10 +291,11 @@ impl Consumer for MemoryConsumer {
             match self.take() {
                 Ok(delivery) => return Some(delivery),
                 Err(None) => changed.await,
-                Err(Some(due)) => tokio::select! { () = changed => {}, () = sleep_until(due) => {} },
+                Err(Some(due)) => {
+                    tokio::select! { () = changed => {}, () = sleep_until(due) => {} }
+                }
             }
         }
-        None
     }
 
     async fn stop(&mut self) {
@@ -224,7 +305,8 @@ impl Consumer for MemoryConsumer {
 
 impl Drop for MemoryConsumer {
     fn drop(&mut self) {
-        self.broker.with_queue(self.queue, |state| state.consumers -= 1);
+        self.broker
+            .with_queue(self.queue, |state| state.consumers -= 1);
     }
 }
 

@@ -6,6 +6,7 @@ pub mod conformance;
 mod dead;
 pub mod memory;
 pub mod rabbitmq;
+pub mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,7 +54,11 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
-    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError>;
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError>;
 
     /// Closes the connections; what is unsettled goes back to its queue.
     async fn close(&self);
@@ -108,13 +113,26 @@ impl Parcel {
     pub fn of(message: &Message, route: Route) -> Result<Self, PublishError> {
         let body = message.encode();
         if body.len() > MAX_BODY_BYTES {
-            return Err(PublishError::TooLarge { bytes: body.len(), limit: MAX_BODY_BYTES });
+            return Err(PublishError::TooLarge {
+                bytes: body.len(),
+                limit: MAX_BODY_BYTES,
+            });
         }
-        let mut headers: Headers = message.labels.headers().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut headers: Headers = message
+            .labels
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         headers.insert("task_id".to_owned(), message.id.to_string());
         headers.insert("task_name".to_owned(), message.task.clone());
         let priority = message.priority().unwrap_or_default().number();
-        Ok(Self { to: Destination::Work(route), id: message.id.to_string(), body, headers, priority })
+        Ok(Self {
+            to: Destination::Work(route),
+            id: message.id.to_string(),
+            body,
+            headers,
+            priority,
+        })
     }
 }
 
@@ -136,8 +154,20 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery as a broker builds it.
     #[must_use]
-    pub fn new(body: Vec<u8>, headers: Headers, level: Level, redelivered: bool, receipt: Box<dyn Receipt>) -> Self {
-        Self { body, headers, level, redelivered, receipt }
+    pub fn new(
+        body: Vec<u8>,
+        headers: Headers,
+        level: Level,
+        redelivered: bool,
+        receipt: Box<dyn Receipt>,
+    ) -> Self {
+        Self {
+            body,
+            headers,
+            level,
+            redelivered,
+            receipt,
+        }
     }
 
     /// Splits off the right to settle, so that it can outlive the bytes.
@@ -148,7 +178,10 @@ impl Delivery {
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("level", &self.level).field("redelivered", &self.redelivered).finish_non_exhaustive()
+        f.debug_struct("Delivery")
+            .field("level", &self.level)
+            .field("redelivered", &self.redelivered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +225,9 @@ pub enum BrokerError {
     #[error("{0}")]
     BadUrl(String),
     /// No connection.
-    #[error("the broker at {place} cannot be reached; is it running, and are user and password right?")]
+    #[error(
+        "the broker at {place} cannot be reached; is it running, and are user and password right?"
+    )]
     Unreachable {
         /// Host and port, never the password.
         place: String,
@@ -216,7 +251,9 @@ pub enum BrokerError {
 #[non_exhaustive]
 pub enum PublishError {
     /// No queue took it: nothing was stored.
-    #[error("no queue takes messages for {queue}; start its worker once, so that the queue is declared")]
+    #[error(
+        "no queue takes messages for {queue}; start its worker once, so that the queue is declared"
+    )]
     Unroutable {
         /// The queue's name on the broker.
         queue: String,
@@ -228,7 +265,9 @@ pub enum PublishError {
         queue: String,
     },
     /// The message is over the limit: nothing was sent.
-    #[error("the message has {bytes} bytes and the limit is {limit}; put large things into storage and send their key")]
+    #[error(
+        "the message has {bytes} bytes and the limit is {limit}; put large things into storage and send their key"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -236,7 +275,9 @@ pub enum PublishError {
         limit: usize,
     },
     /// No confirm came in time: it may or may not be stored. Kick again with the same id.
-    #[error("the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id")]
+    #[error(
+        "the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id"
+    )]
     Timeout(std::time::Duration),
     /// The connection went away before the confirm: it may or may not be stored. Kick again with the same id.
     #[error("the connection was lost before the broker confirmed. Kick again with the same id")]
@@ -244,6 +285,12 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether the same message may be taken later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::TooLarge { .. })
+    }
+
     /// A low-cardinality name for spans and metrics.
     #[must_use]
     pub fn type_name(&self) -> &'static str {

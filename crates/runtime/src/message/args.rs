@@ -2,7 +2,9 @@
 //! The order of positional args is the order of the struct's fields. No guessing: a name given twice is an error.
 
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
+use serde::de::{
+    self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor,
+};
 use serde::{Serialize, forward_to_deserialize_any};
 use serde_json::{Map, Number, Value};
 
@@ -42,12 +44,16 @@ impl Args {
     fn named(self, fields: &'static [&'static str]) -> Result<Map<String, Value>, ArgsError> {
         if self.positional.len() > fields.len() {
             let (given, known) = (self.positional.len(), fields.len());
-            return Err(ArgsError(format!("{given} args by position, but the task has {known}")));
+            return Err(ArgsError(format!(
+                "{given} args by position, but the task has {known}"
+            )));
         }
         let mut named = self.keyword;
         for (field, value) in fields.iter().zip(self.positional) {
             if named.insert((*field).to_owned(), value).is_some() {
-                return Err(ArgsError(format!("`{field}` is given by position and by keyword")));
+                return Err(ArgsError(format!(
+                    "`{field}` is given by position and by keyword"
+                )));
             }
         }
         Ok(named)
@@ -55,7 +61,9 @@ impl Args {
 
     fn only_positional(self) -> Result<Vec<Value>, ArgsError> {
         match self.keyword.keys().next() {
-            Some(name) => Err(ArgsError(format!("`{name}` is given by keyword, but the task's args have no names"))),
+            Some(name) => Err(ArgsError(format!(
+                "`{name}` is given by keyword, but the task's args have no names"
+            ))),
             None => Ok(self.positional),
         }
     }
@@ -64,10 +72,19 @@ impl Args {
 impl From<Value> for Args {
     fn from(value: Value) -> Self {
         match value {
-            Value::Object(keyword) => Self { positional: Vec::new(), keyword },
-            Value::Array(positional) => Self { positional, keyword: Map::new() },
+            Value::Object(keyword) => Self {
+                positional: Vec::new(),
+                keyword,
+            },
+            Value::Array(positional) => Self {
+                positional,
+                keyword: Map::new(),
+            },
             Value::Null => Self::default(),
-            one => Self { positional: vec![one], keyword: Map::new() },
+            one => Self {
+                positional: vec![one],
+                keyword: Map::new(),
+            },
         }
     }
 }
@@ -83,11 +100,17 @@ impl de::Error for ArgsError {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("found {} of another value, expected {expected}", kind_of(found)))
+        Self(format!(
+            "found {} of another value, expected {expected}",
+            kind_of(found)
+        ))
     }
 
     fn unknown_variant(_found: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("unknown variant, expected one of {}", expected.join(", ")))
+        Self(format!(
+            "unknown variant, expected one of {}",
+            expected.join(", ")
+        ))
     }
 }
 
@@ -111,7 +134,9 @@ fn seq(values: Vec<Value>) -> SeqDeserializer<impl Iterator<Item = Arg>, ArgsErr
     SeqDeserializer::new(values.into_iter().map(Arg))
 }
 
-fn map<'de>(entries: Map<String, Value>) -> MapDeserializer<'de, impl Iterator<Item = (String, Arg)>, ArgsError> {
+fn map<'de>(
+    entries: Map<String, Value>,
+) -> MapDeserializer<'de, impl Iterator<Item = (String, Arg)>, ArgsError> {
     MapDeserializer::new(entries.into_iter().map(|(name, value)| (name, Arg(value))))
 }
 
@@ -130,10 +155,18 @@ impl<'de> Deserializer<'de> for Arg {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.0.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ArgsError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -146,7 +179,9 @@ impl<'de> Deserializer<'de> for Arg {
         match self.0 {
             Value::String(variant) => visitor.visit_enum(variant.into_deserializer()),
             Value::Object(entries) => visitor.visit_enum(MapAccessDeserializer::new(map(entries))),
-            _ => Err(ArgsError("expected a variant's name, or an object with one".to_owned())),
+            _ => Err(ArgsError(
+                "expected a variant's name, or an object with one".to_owned(),
+            )),
         }
     }
 
@@ -185,15 +220,27 @@ impl<'de> Deserializer<'de> for Args {
         visitor.visit_map(map(self.named(fields)?))
     }
 
-    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _name: &'static str, len: usize, visitor: V) -> Result<V::Value, ArgsError> {
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
         let values = self.only_positional()?;
         if values.len() > len {
-            return Err(ArgsError(format!("{} args by position, but the task has {len}", values.len())));
+            return Err(ArgsError(format!(
+                "{} args by position, but the task has {len}",
+                values.len()
+            )));
         }
         visitor.visit_seq(seq(values))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ArgsError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
         let mut values = self.only_positional()?;
         match (values.pop(), values.is_empty()) {
             (Some(value), true) => visitor.visit_newtype_struct(Arg(value)),
@@ -201,7 +248,11 @@ impl<'de> Deserializer<'de> for Args {
         }
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ArgsError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
         if self.positional.is_empty() && self.keyword.is_empty() {
             visitor.visit_unit()
         } else {
@@ -257,13 +308,25 @@ mod tests {
     struct Two(u32, String);
 
     fn args(positional: Value, keyword: Value) -> Args {
-        let Value::Array(positional) = positional else { panic!("an array") };
-        let Value::Object(keyword) = keyword else { panic!("an object") };
-        Args { positional, keyword }
+        let Value::Array(positional) = positional else {
+            panic!("an array")
+        };
+        let Value::Object(keyword) = keyword else {
+            panic!("an object")
+        };
+        Args {
+            positional,
+            keyword,
+        }
     }
 
     fn render(note: Option<&str>) -> Render {
-        Render { export: "e1".into(), width: 640, note: note.map(Into::into), size: Size::Small }
+        Render {
+            export: "e1".into(),
+            width: 640,
+            note: note.map(Into::into),
+            size: Size::Small,
+        }
     }
 
     #[test]
@@ -276,21 +339,44 @@ mod tests {
         for call in calls {
             assert_eq!(call.decode::<Render>().expect("fits"), render(None));
         }
-        let full = args(json!(["e1", 640, "hi", {"large": 3}]), json!({})).decode::<Render>().expect("fits");
-        assert_eq!(full, Render { size: Size::Large(3), ..render(Some("hi")) });
+        let full = args(json!(["e1", 640, "hi", {"large": 3}]), json!({}))
+            .decode::<Render>()
+            .expect("fits");
+        assert_eq!(
+            full,
+            Render {
+                size: Size::Large(3),
+                ..render(Some("hi"))
+            }
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_said_in_one_clear_sentence() {
         let table = [
-            (args(json!(["e1", 1, "n", "small", 5]), json!({})), "5 args by position, but the task has 4"),
-            (args(json!(["e1", 1]), json!({"width": 2})), "`width` is given by position and by keyword"),
+            (
+                args(json!(["e1", 1, "n", "small", 5]), json!({})),
+                "5 args by position, but the task has 4",
+            ),
+            (
+                args(json!(["e1", 1]), json!({"width": 2})),
+                "`width` is given by position and by keyword",
+            ),
             (args(json!(["e1"]), json!({})), "missing field `width`"),
-            (args(json!(["e1", 1, null, "secret"]), json!({})), "unknown variant, expected one of small, large"),
-            (args(json!(["e1", "wide"]), json!({})), "found a string, expected u32"),
+            (
+                args(json!(["e1", 1, null, "secret"]), json!({})),
+                "unknown variant, expected one of small, large",
+            ),
+            (
+                args(json!(["e1", "wide"]), json!({})),
+                "found a string, expected u32",
+            ),
         ];
         for (call, sentence) in table {
-            let error = call.decode::<Render>().expect_err("does not fit").to_string();
+            let error = call
+                .decode::<Render>()
+                .expect_err("does not fit")
+                .to_string();
             assert_eq!(error, format!("the args do not fit the task: {sentence}"));
         }
     }
@@ -298,8 +384,16 @@ mod tests {
     #[test]
     fn unit_newtype_and_tuple_structs_work_too() {
         assert_eq!(Args::default().decode::<Nothing>().expect("fits"), Nothing);
-        assert_eq!(args(json!([7]), json!({})).decode::<One>().expect("fits"), One(7));
-        assert_eq!(args(json!([7, "x"]), json!({})).decode::<Two>().expect("fits"), Two(7, "x".into()));
+        assert_eq!(
+            args(json!([7]), json!({})).decode::<One>().expect("fits"),
+            One(7)
+        );
+        assert_eq!(
+            args(json!([7, "x"]), json!({}))
+                .decode::<Two>()
+                .expect("fits"),
+            Two(7, "x".into())
+        );
         assert!(args(json!([7, 8]), json!({})).decode::<One>().is_err());
         assert!(args(json!([7, "x", 1]), json!({})).decode::<Two>().is_err());
         assert!(args(json!([1]), json!({})).decode::<Nothing>().is_err());

@@ -46,7 +46,11 @@ impl TryFrom<String> for MessageId {
     fn try_from(text: String) -> Result<Self, BadId> {
         let fits = (1..=MAX_BYTES).contains(&text.len());
         let printable = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
-        if fits && printable { Ok(Self(text)) } else { Err(BadId) }
+        if fits && printable {
+            Ok(Self(text))
+        } else {
+            Err(BadId)
+        }
     }
 }
 
@@ -83,7 +87,14 @@ mod tests {
     #[test]
     fn only_short_printable_text_is_an_id() {
         let long = "x".repeat(256);
-        let table = [("a", true), ("order:42/é", true), ("", false), ("a b", false), ("a\n", false), (long.as_str(), false)];
+        let table = [
+            ("a", true),
+            ("order:42/é", true),
+            ("", false),
+            ("a b", false),
+            ("a\n", false),
+            (long.as_str(), false),
+        ];
         for (text, good) in table {
             assert_eq!(text.parse::<MessageId>().is_ok(), good, "{text:?}");
         }

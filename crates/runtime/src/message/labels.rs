@@ -47,7 +47,9 @@ impl Labels {
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
         let value = &self.0.get(name)?.value;
-        value.as_bool().or_else(|| value.as_str()?.to_ascii_lowercase().parse().ok())
+        value
+            .as_bool()
+            .or_else(|| value.as_str()?.to_ascii_lowercase().parse().ok())
     }
 
     /// Sets a text.
@@ -72,15 +74,23 @@ impl Labels {
 
     /// Names and values as text, for message headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, String)> {
-        self.0.iter().map(|(name, label)| (name.as_str(), label.header()))
+        self.0
+            .iter()
+            .map(|(name, label)| (name.as_str(), label.header()))
     }
 
     fn set(&mut self, name: &str, value: String, kind: u8) {
-        let label = Label { value: Value::String(value), kind: Some(json!(kind)) };
+        let label = Label {
+            value: Value::String(value),
+            kind: Some(json!(kind)),
+        };
         self.0.insert(name.to_owned(), label);
     }
 
-    pub(super) fn from_wire(labels: Map<String, Value>, types: Option<&Map<String, Value>>) -> Self {
+    pub(super) fn from_wire(
+        labels: Map<String, Value>,
+        types: Option<&Map<String, Value>>,
+    ) -> Self {
         let kind_of = |name: &str| types.and_then(|types| types.get(name)).cloned();
         let entries = labels.into_iter().map(|(name, value)| {
             let kind = kind_of(&name);
@@ -90,8 +100,14 @@ impl Labels {
     }
 
     pub(super) fn to_wire(&self) -> (Map<String, Value>, Map<String, Value>) {
-        let labels = self.0.iter().map(|(name, label)| (name.clone(), label.value.clone()));
-        let types = self.0.iter().filter_map(|(name, label)| Some((name.clone(), label.kind.clone()?)));
+        let labels = self
+            .0
+            .iter()
+            .map(|(name, label)| (name.clone(), label.value.clone()));
+        let types = self
+            .0
+            .iter()
+            .filter_map(|(name, label)| Some((name.clone(), label.kind.clone()?)));
         (labels.collect(), types.collect())
     }
 }
@@ -111,7 +127,8 @@ mod tests {
 
     #[test]
     fn values_are_read_with_and_without_a_type() {
-        let wire = json!({"a": "3", "b": 3, "c": 1.5, "d": "False", "e": true, "f": "nan", "g": null});
+        let wire =
+            json!({"a": "3", "b": 3, "c": 1.5, "d": "False", "e": true, "f": "nan", "g": null});
         let labels = Labels::from_wire(wire.as_object().cloned().unwrap_or_default(), None);
         assert_eq!(labels.int("a"), Some(3));
         assert_eq!(labels.int("b"), Some(3));

@@ -50,7 +50,9 @@ pub struct Message {
 
 /// Bytes that are not a message.
 #[derive(Debug, thiserror::Error)]
-#[error("the body is not a TaskIQ message; the caller must send JSON with task_id, task_name, labels, args and kwargs")]
+#[error(
+    "the body is not a TaskIQ message; the caller must send JSON with task_id, task_name, labels, args and kwargs"
+)]
 pub struct Undecodable(#[source] serde_json::Error);
 
 impl Message {
@@ -59,13 +61,16 @@ impl Message {
     /// # Errors
     /// [`Undecodable`], with where in the bytes it went wrong.
     pub fn decode(body: &[u8]) -> Result<Self, Undecodable> {
-        serde_json::from_slice::<Wire>(body).map(Self::from).map_err(Undecodable)
+        serde_json::from_slice::<Wire>(body)
+            .map(Self::from)
+            .map_err(Undecodable)
     }
 
     /// Writes TaskIQ's JSON.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&WireRef::from(self)).expect("string keys and JSON values always serialize")
+        serde_json::to_vec(&WireRef::from(self))
+            .expect("string keys and JSON values always serialize")
     }
 
     /// Which attempt this is, 1 the first.
@@ -131,7 +136,10 @@ impl From<Wire> for Message {
             id: wire.task_id,
             task: wire.task_name,
             labels: Labels::from_wire(wire.labels, wire.labels_types.as_ref()),
-            args: Args { positional: wire.args, keyword: wire.kwargs },
+            args: Args {
+                positional: wire.args,
+                keyword: wire.kwargs,
+            },
         }
     }
 }
@@ -187,8 +195,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_message_is_refused() {
-        for body in ["", "null", "[]", "{}", r#"{"task_id":"","task_name":"x"}"#, r#"{"task_id":7,"task_name":"x"}"#, "\u{0}\u{1}"] {
-            assert!(Message::decode(body.as_bytes()).is_err(), "{body:?} was taken for a message");
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"task_id":"","task_name":"x"}"#,
+            r#"{"task_id":7,"task_name":"x"}"#,
+            "\u{0}\u{1}",
+        ] {
+            assert!(
+                Message::decode(body.as_bytes()).is_err(),
+                "{body:?} was taken for a message"
+            );
         }
     }
 }

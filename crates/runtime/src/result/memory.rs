@@ -43,7 +43,10 @@ impl MemoryResults {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Consistent between any two statements, so a panic elsewhere leaves nothing half done.
-        self.shared.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, id: &MessageId) -> Option<Record> {
@@ -61,7 +64,12 @@ impl fmt::Debug for MemoryResults {
 
 #[async_trait]
 impl Results for MemoryResults {
-    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError> {
+    async fn save(
+        &self,
+        id: &MessageId,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<(), ResultError> {
         record.encode()?;
         {
             let mut kept = self.lock();

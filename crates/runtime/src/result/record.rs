@@ -36,7 +36,10 @@ impl Record {
     /// The record of a task that returned.
     #[must_use]
     pub fn done(output: Box<RawValue>, execution_time: Duration) -> Self {
-        Self { outcome: Ok(output), execution_time }
+        Self {
+            outcome: Ok(output),
+            execution_time,
+        }
     }
 
     /// The record of a task that came to its end without an output.
@@ -47,7 +50,10 @@ impl Record {
             reason: Some(reason.as_str().to_owned()),
             chain: error.chain().collect(),
         };
-        Self { outcome: Err(failure), execution_time }
+        Self {
+            outcome: Err(failure),
+            execution_time,
+        }
     }
 
     /// TaskIQ's JSON.
@@ -55,9 +61,13 @@ impl Record {
     /// # Errors
     /// [`ResultError::TooLarge`] when it exceeds [`MAX_RESULT_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, ResultError> {
-        let bytes = serde_json::to_vec(&WireRef::from(self)).expect("raw JSON and text always serialize");
+        let bytes =
+            serde_json::to_vec(&WireRef::from(self)).expect("raw JSON and text always serialize");
         if bytes.len() > MAX_RESULT_BYTES {
-            return Err(ResultError::TooLarge { bytes: bytes.len(), limit: MAX_RESULT_BYTES });
+            return Err(ResultError::TooLarge {
+                bytes: bytes.len(),
+                limit: MAX_RESULT_BYTES,
+            });
         }
         Ok(bytes)
     }
@@ -116,7 +126,10 @@ impl<'a> From<&'a Record> for WireRef<'a> {
             log: None,
             return_value: record.outcome.as_ref().ok().map(AsRef::as_ref),
             execution_time: record.execution_time.as_secs_f64(),
-            labels: reason.map(|reason| (DEAD_REASON.to_owned(), Value::String(reason))).into_iter().collect(),
+            labels: reason
+                .map(|reason| (DEAD_REASON.to_owned(), Value::String(reason)))
+                .into_iter()
+                .collect(),
             error: failure.map(WireError::of),
         }
     }
@@ -124,20 +137,35 @@ impl<'a> From<&'a Record> for WireRef<'a> {
 
 impl From<Wire> for Record {
     fn from(wire: Wire) -> Self {
-        let reason = wire.labels.get(DEAD_REASON).and_then(Value::as_str).map(str::to_owned);
+        let reason = wire
+            .labels
+            .get(DEAD_REASON)
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let outcome = if wire.is_err {
-            Err(wire.error.map_or_else(Failure::unknown, |error| error.failure(reason)))
+            Err(wire
+                .error
+                .map_or_else(Failure::unknown, |error| error.failure(reason)))
         } else {
-            Ok(wire.return_value.unwrap_or_else(|| RawValue::NULL.to_owned()))
+            Ok(wire
+                .return_value
+                .unwrap_or_else(|| RawValue::NULL.to_owned()))
         };
         let execution_time = Duration::try_from_secs_f64(wire.execution_time).unwrap_or_default();
-        Self { outcome, execution_time }
+        Self {
+            outcome,
+            execution_time,
+        }
     }
 }
 
 impl Failure {
     fn unknown() -> Self {
-        Self { error_type: "Error".to_owned(), reason: None, chain: vec!["the task failed without saying why".to_owned()] }
+        Self {
+            error_type: "Error".to_owned(),
+            reason: None,
+            chain: vec!["the task failed without saying why".to_owned()],
+        }
     }
 }
 
@@ -165,12 +193,21 @@ impl WireError {
 
     fn failure(self, reason: Option<String>) -> Failure {
         let error_type = self.exc_type.clone();
-        let chain = std::iter::successors(Some(&self), |error| error.exc_cause.as_deref()).map(Self::message).collect();
-        Failure { error_type, reason, chain }
+        let chain = std::iter::successors(Some(&self), |error| error.exc_cause.as_deref())
+            .map(Self::message)
+            .collect();
+        Failure {
+            error_type,
+            reason,
+            chain,
+        }
     }
 
     fn message(&self) -> String {
-        let parts = self.exc_message.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned));
+        let parts = self.exc_message.iter().map(|part| {
+            part.as_str()
+                .map_or_else(|| part.to_string(), str::to_owned)
+        });
         parts.collect::<Vec<_>>().join(", ")
     }
 }
@@ -200,7 +237,10 @@ mod tests {
         let wire = json_of(&record);
         assert_eq!(wire["is_err"], json!(true));
         assert_eq!(wire["error"]["exc_message"], json!(["upload failed"]));
-        assert_eq!(wire["error"]["exc_cause"]["exc_message"], json!(["disk full"]));
+        assert_eq!(
+            wire["error"]["exc_cause"]["exc_message"],
+            json!(["disk full"])
+        );
         let read = Record::decode(&record.encode().expect("small")).expect("decodes");
         let failure = read.outcome.expect_err("a failure");
         assert_eq!(failure.reason.as_deref(), Some("permanent"));
@@ -210,15 +250,24 @@ mod tests {
     #[test]
     fn a_result_of_python_is_read() {
         let bytes = br#"{"is_err":true,"log":null,"return_value":null,"execution_time":0.0,"labels":{"a":"1"},"error":{"exc_type":"KeyError","exc_message":["x",1],"exc_module":"builtins","exc_cause":null,"exc_context":null,"exc_suppress_context":false}}"#;
-        let failure = Record::decode(bytes).expect("decodes").outcome.expect_err("a failure");
-        assert_eq!((failure.error_type.as_str(), failure.chain), ("KeyError", vec!["x, 1".to_owned()]));
+        let failure = Record::decode(bytes)
+            .expect("decodes")
+            .outcome
+            .expect_err("a failure");
+        assert_eq!(
+            (failure.error_type.as_str(), failure.chain),
+            ("KeyError", vec!["x, 1".to_owned()])
+        );
         assert_eq!(failure.reason, None);
     }
 
     #[test]
     fn a_result_over_the_limit_is_refused_with_its_size() {
-        let output = RawValue::from_string(format!("\"{}\"", "x".repeat(MAX_RESULT_BYTES))).expect("json");
-        let error = Record::done(output, Duration::ZERO).encode().expect_err("too large");
+        let output =
+            RawValue::from_string(format!("\"{}\"", "x".repeat(MAX_RESULT_BYTES))).expect("json");
+        let error = Record::done(output, Duration::ZERO)
+            .encode()
+            .expect_err("too large");
         assert!(matches!(error, ResultError::TooLarge { .. }), "{error}");
     }
 }

@@ -1,0 +1,68 @@
+# What a person types. `make` alone lists it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Incremental artefacts cost time and disk where nothing is ever built twice.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
+# Passed by the environment, not pasted into a command, so that a path may contain spaces and quotes.
+VIDEO ?= tests/media/interview.mp4
+export VIDEO
+
+# Runs one step of a recipe by its name, and says which one failed.
+define STEPS
+set -euo pipefail; \
+step() { \
+	printf '\n== %s\n' "$$*" >&2; \
+	"$$@" || { code=$$?; printf '\nmake $@: failed at: %s (exit %s)\n' "$$*" "$$code" >&2; exit "$$code"; }; \
+}
+endef
+
+.PHONY: help demo test lint fmt services services-down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The development profile: it builds several times faster than the release one, and the work is done by ffmpeg.
+demo: ## run the demo on one video, no services needed: make demo VIDEO="my clip.mp4"
+	@scripts/ffmpeg
+	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/sapari" ] || echo 'building; the first time takes a few minutes' >&2
+	@cargo run --quiet -p sapari-cli --bin sapari -- demo "$$VIDEO"
+
+# Always the whole workspace: a selection of packages has other dependency features, and would build them all again.
+# The binaries are built before the tests because the process tests start them.
+test: ## check everything: format, lints, tests against RabbitMQ and Redis, doc tests, docs
+	@$(STEPS); \
+	step scripts/ffmpeg; \
+	step scripts/services up; \
+	services=$$(scripts/services env); eval "$$services"; \
+	step cargo fmt --all --check; \
+	step cargo clippy --workspace --all-targets --all-features -- -D warnings; \
+	step cargo build --workspace --all-targets; \
+	step cargo test --workspace --all-targets; \
+	step cargo test --workspace --doc; \
+	step env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps; \
+	printf '\nmake test: all steps passed\n' >&2
+
+lint: ## formatting and clippy only
+	@$(STEPS); \
+	step cargo fmt --all --check; \
+	step cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+fmt: ## format the sources
+	@cargo fmt --all
+
+services: ## find or start RabbitMQ and Redis, and print how to reach them
+	@scripts/services up
+	@scripts/services env
+
+services-down: ## end the services that were started here
+	@scripts/services down
+
+clean: services-down ## end the services, and remove all that was built
+	@cargo clean
+	@rm -rf .services

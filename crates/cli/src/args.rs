@@ -1,0 +1,147 @@
+//! The command line as types. What can be refused without a server is refused here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use sapari_runtime::duration;
+use sapari_runtime::host::{DEFAULT_BROKER_URL, DEFAULT_RESULT_URL};
+use sapari_runtime::message::{Args as TaskArgs, MessageId};
+use sapari_runtime::queue::Priority;
+use sapari_tasks::Role;
+
+/// Sapari's task runtime: try it, kick tasks, look after workers.
+#[derive(Parser)]
+#[command(
+    name = "sapari",
+    version,
+    after_help = "Exit codes: 0 done, 1 the task failed or did not answer in time, 64 bad arguments or settings, 69 a server or a program cannot be reached, 70 a bug."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Cut the silences out of a video, all in this process: no server needed
+    Demo(Demo),
+    /// Kick a task by name
+    Kick(Box<Kick>),
+    /// Ask a role's workers to answer, and print the round trip
+    Ping(Ping),
+}
+
+/// `sapari demo`
+#[derive(Args)]
+#[command(after_help = "Example:\n  sapari demo interview.mp4 --output short.mp4")]
+pub(crate) struct Demo {
+    /// The video to cut
+    pub(crate) video: PathBuf,
+    /// Where the cut video goes [default: <name>-cut.mp4 in this directory]
+    #[arg(long, short)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `sapari kick`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari kick render_export --args '{\"export_uuid\": \"..\", \"project_uuid\": \"..\"}' --wait 120s\n  sapari kick render_export --args '[\"..\", \"..\"]' --priority 3 --delay 5m"
+)]
+pub(crate) struct Kick {
+    /// The task's name, like render_export
+    pub(crate) task: String,
+    /// The args: a JSON object for names, a JSON list for positions
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = task_args)]
+    pub(crate) args: TaskArgs,
+    /// Kick it on this role's queue; needed for names that are not in the catalogue
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    /// 0 (low) to 3 (urgent) [default: the task's own]
+    #[arg(long, value_name = "N", value_parser = priority)]
+    pub(crate) priority: Option<Priority>,
+    /// How long it waits in the broker before it may start, like 5s
+    #[arg(long, value_parser = duration::parse)]
+    pub(crate) delay: Option<Duration>,
+    /// An id of your own
+    #[arg(long)]
+    pub(crate) id: Option<MessageId>,
+    /// Wait this long for the result, like 60s, and print it as JSON
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+/// `sapari ping`
+#[derive(Args)]
+#[command(after_help = "Example:\n  sapari ping render --count 5")]
+pub(crate) struct Ping {
+    /// The role whose workers shall answer
+    pub(crate) role: Role,
+    /// How often
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) count: u32,
+    /// How long to wait for each answer
+    #[arg(long, default_value = "5s", value_parser = duration::parse)]
+    pub(crate) within: Duration,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+/// Where broker and results are.
+#[derive(Args)]
+pub(crate) struct Servers {
+    /// The broker: amqp://.. or amqps://..
+    #[arg(long, value_name = "URL", env = "SAPARI_BROKER_URL", hide_env_values = true, default_value = DEFAULT_BROKER_URL)]
+    pub(crate) broker_url: String,
+    /// The result store: redis://.. or rediss://..
+    #[arg(long, value_name = "URL", env = "SAPARI_RESULT_URL", hide_env_values = true, default_value = DEFAULT_RESULT_URL)]
+    pub(crate) result_url: String,
+}
+
+fn task_args(text: &str) -> Result<TaskArgs, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
+            Ok(TaskArgs::from(value))
+        }
+        Ok(_) => Err("args are a JSON object (by name) or a JSON list (by position)".to_owned()),
+        Err(error) => Err(format!("not JSON: {error}")),
+    }
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    match text.parse() {
+        Ok(number @ 0..=3) => Ok(Priority::from_number(number)),
+        _ => Err("a priority is 0 (low), 1 (normal), 2 (high) or 3 (urgent)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_without_a_server() {
+        let refused = [
+            vec!["sapari", "ping", "nobody"],
+            vec!["sapari", "ping", "render", "--count", "0"],
+            vec!["sapari", "kick", "render_export", "--args", "{"],
+            vec!["sapari", "kick", "render_export", "--args", "3"],
+            vec!["sapari", "kick", "render_export", "--priority", "4"],
+            vec!["sapari", "kick", "render_export", "--wait", "soon"],
+            vec!["sapari", "kick", "render_export", "--id", "a b"],
+            vec!["sapari", "kick", "x", "--role", "nobody"],
+        ];
+        for line in refused {
+            assert!(Cli::try_parse_from(&line).is_err(), "{line:?} was taken");
+        }
+    }
+}

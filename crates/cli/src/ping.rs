@@ -1,0 +1,80 @@
+//! `sapari ping`: the round trip through broker, worker and result store.
+
+use std::time::Duration;
+
+use sapari_runtime::client::Tasks;
+use sapari_runtime::duration::seconds;
+use sapari_runtime::handle::OutputError;
+use sapari_runtime::host::{Exit, Failure, connect_results};
+use sapari_runtime::ping::{Ping as Ask, Pong};
+use tokio::time::Instant;
+
+use crate::args::Ping;
+use crate::console::{self, line};
+use crate::kick::{check, connect};
+
+pub(crate) fn run(arguments: &Ping) -> Result<(), Failure> {
+    check(&arguments.servers)?;
+    let guard = console::telemetry()?;
+    let done = crate::block_on(ping(arguments));
+    guard.shutdown(console::FLUSH_DEADLINE);
+    done
+}
+
+async fn ping(arguments: &Ping) -> Result<(), Failure> {
+    let broker = connect(&arguments.servers, arguments.role.queue()).await?;
+    let results = connect_results(&arguments.servers.result_url, seconds(5)).await?;
+    let tasks = Tasks::new(broker, results);
+    let mut trips = Vec::new();
+    for number in 1..=arguments.count {
+        let (pong, trip) = ask(&tasks, arguments).await?;
+        line(format_args!(
+            "{} answered: {number} of {}, pid {}, {}",
+            arguments.role,
+            arguments.count,
+            pong.pid,
+            ms(trip)
+        ))?;
+        trips.push(trip);
+    }
+    summary(&mut trips)
+}
+
+async fn ask(tasks: &Tasks, arguments: &Ping) -> Result<(Pong, Duration), Failure> {
+    let begun = Instant::now();
+    let handle = tasks
+        .kick(Ask {})
+        .on(arguments.role.queue())
+        .await
+        .map_err(|error| Exit::Unavailable.because(&error))?;
+    match handle.output().within(arguments.within).await {
+        Ok(pong) => Ok((pong, begun.elapsed())),
+        Err(OutputError::NotYet(limit)) => Err(Exit::Failed.with(no_answer(arguments, limit))),
+        Err(error) => Err(Exit::Failed.because(&error)),
+    }
+}
+
+fn no_answer(arguments: &Ping, limit: Duration) -> String {
+    format!(
+        "no {} worker answered within {limit:?}; is one running, and has it a free slot?",
+        arguments.role
+    )
+}
+
+fn summary(trips: &mut [Duration]) -> Result<(), Failure> {
+    trips.sort_unstable();
+    match trips {
+        [] | [_] => Ok(()),
+        [first, .., last] => {
+            let (first, last) = (ms(*first), ms(*last));
+            line(format_args!(
+                "round trip: min {first}, median {}, max {last}",
+                ms(trips[trips.len() / 2])
+            ))
+        }
+    }
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}

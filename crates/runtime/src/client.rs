@@ -1,0 +1,274 @@
+//! The side that kicks: `tasks.kick(Task { .. }).await`, a builder that is awaited where it stands.
+//! It returns once the broker has confirmed; what becomes of the message is the [`Handle`]'s to say.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::broker::{Broker, PublishError};
+use crate::handle::{AnyHandle, Handle};
+use crate::message::{Args, ArgsError, Labels, Message, MessageId, Route, label};
+use crate::middleware::{Middleware, Outbound, Stack};
+use crate::queue::{Priority, Queue};
+use crate::result::Results;
+use crate::task::Task;
+
+/// How many messages of one `kick_all` wait for their confirms at once.
+const CONFIRMS_IN_FLIGHT: usize = 256;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Kicks tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Tasks {
+    broker: Arc<dyn Broker>,
+    results: Arc<dyn Results>,
+    stack: Arc<Stack>,
+}
+
+/// A message that was not kicked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KickError {
+    /// The task's args have no form in JSON.
+    #[error(transparent)]
+    BadArgs(#[from] ArgsError),
+    /// The broker did not take it, or did not say so.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A middleware refused it.
+    #[error("the kick was refused: {0}")]
+    Refused(String),
+}
+
+impl KickError {
+    /// A low-cardinality name for spans.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::BadArgs(_) => "BadArgs",
+            Self::Publish(error) => error.type_name(),
+            Self::Refused(_) => "Refused",
+        }
+    }
+}
+
+impl Tasks {
+    /// A client of a broker and a result store, with tracing and metrics on.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>, results: Arc<dyn Results>) -> Self {
+        let stack = Arc::new(Stack::new(broker.system()));
+        Self {
+            broker,
+            results,
+            stack,
+        }
+    }
+
+    pub(crate) fn with_stack(
+        broker: Arc<dyn Broker>,
+        results: Arc<dyn Results>,
+        stack: Arc<Stack>,
+    ) -> Self {
+        Self {
+            broker,
+            results,
+            stack,
+        }
+    }
+
+    /// The same client with one more middleware, innermost.
+    #[must_use]
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.stack = Arc::new(Stack::clone(&self.stack).with(Arc::new(middleware)));
+        self
+    }
+
+    /// Kicks one task. Await it: `tasks.kick(Add { x: 1, y: 2 }).priority(Priority::High).await?`.
+    #[allow(clippy::needless_pass_by_value)] // A kick takes the task: there is no use for it afterwards.
+    pub fn kick<T: Task>(&self, task: T) -> Kick<'_, T> {
+        let args = Args::of(&task);
+        Kick {
+            order: Order::new(self, T::NAME, T::QUEUE, args, T::POLICY.priority),
+            task: PhantomData,
+        }
+    }
+
+    /// Kicks many tasks of one kind with their confirms pipelined, and returns their handles in order.
+    ///
+    /// # Errors
+    /// The first that failed; those before it are kicked, some after it may be. Kick again with ids to be sure.
+    pub async fn kick_all<T: Task>(
+        &self,
+        tasks: impl IntoIterator<Item = T> + Send,
+    ) -> Result<Vec<Handle<T>>, KickError> {
+        let kicks: Vec<_> = tasks
+            .into_iter()
+            .map(|task| self.kick(task).into_future())
+            .collect();
+        stream::iter(kicks)
+            .buffered(CONFIRMS_IN_FLIGHT)
+            .try_collect()
+            .await
+    }
+
+    /// Kicks a task that is only known by name, as an operator does.
+    pub fn kick_named(&self, queue: Queue, name: impl Into<String>, args: Args) -> KickNamed<'_> {
+        KickNamed {
+            order: Order::new(self, name, queue, Ok(args), Priority::default()),
+        }
+    }
+
+    /// A handle for a message that somebody else kicked.
+    #[must_use]
+    pub fn handle<T: Task>(&self, id: MessageId) -> Handle<T> {
+        Handle::new(self.handle_named(id))
+    }
+
+    /// The same, when the task's type is not known.
+    #[must_use]
+    pub fn handle_named(&self, id: MessageId) -> AnyHandle {
+        AnyHandle::new(id, Arc::clone(&self.results))
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
+        let id = outbound.message.id.clone();
+        self.stack.send(outbound, self.broker.as_ref()).await?;
+        Ok(self.handle_named(id))
+    }
+}
+
+/// A kick of a typed task, not sent until it is awaited.
+#[must_use = "a kick is sent when it is awaited"]
+pub struct Kick<'a, T: Task> {
+    order: Order<'a>,
+    task: PhantomData<fn() -> T>,
+}
+
+/// A kick of a task by name, not sent until it is awaited.
+#[must_use = "a kick is sent when it is awaited"]
+pub struct KickNamed<'a> {
+    order: Order<'a>,
+}
+
+macro_rules! order_methods {
+    () => {
+        /// How much it matters beside the others of its queue.
+        pub fn priority(mut self, priority: Priority) -> Self {
+            self.order.priority = priority;
+            self
+        }
+
+        /// How long before it may start. It waits in the broker.
+        pub fn delay(mut self, delay: Duration) -> Self {
+            self.order.delay = delay;
+            self
+        }
+
+        /// An id of your own. Kicking twice with one id makes two messages with one result.
+        pub fn id(mut self, id: MessageId) -> Self {
+            self.order.id = id;
+            self
+        }
+
+        /// Sends it to another queue than the task's own.
+        pub fn on(mut self, queue: Queue) -> Self {
+            self.order.queue = queue;
+            self
+        }
+    };
+}
+
+impl<T: Task> Kick<'_, T> {
+    order_methods!();
+}
+
+impl KickNamed<'_> {
+    order_methods!();
+}
+
+impl<'a, T: Task> IntoFuture for Kick<'a, T> {
+    type Output = Result<Handle<T>, KickError>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.order.send().await.map(Handle::new) })
+    }
+}
+
+impl<'a> IntoFuture for KickNamed<'a> {
+    type Output = Result<AnyHandle, KickError>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.order.send())
+    }
+}
+
+/// What both kicks collect before they are sent.
+struct Order<'a> {
+    tasks: &'a Tasks,
+    name: String,
+    queue: Queue,
+    args: Result<Args, ArgsError>,
+    id: MessageId,
+    priority: Priority,
+    delay: Duration,
+}
+
+impl<'a> Order<'a> {
+    fn new(
+        tasks: &'a Tasks,
+        name: impl Into<String>,
+        queue: Queue,
+        args: Result<Args, ArgsError>,
+        priority: Priority,
+    ) -> Self {
+        Self {
+            tasks,
+            name: name.into(),
+            queue,
+            args,
+            id: MessageId::new(),
+            priority,
+            delay: Duration::ZERO,
+        }
+    }
+
+    async fn send(self) -> Result<AnyHandle, KickError> {
+        let tasks = self.tasks;
+        tasks.send(self.outbound()?).await
+    }
+
+    fn outbound(self) -> Result<Outbound, KickError> {
+        let mut labels = Labels::default();
+        labels.set_int(label::PRIORITY, i64::from(self.priority.number()));
+        labels.set_float(label::QUEUED_AT, unix_seconds_after(self.delay));
+        let route = Route {
+            queue: self.queue,
+            level: self.queue.level(self.priority),
+            delay: self.delay,
+        };
+        Ok(Outbound {
+            message: Message {
+                id: self.id,
+                task: self.name,
+                labels,
+                args: self.args?,
+            },
+            route,
+        })
+    }
+}
+
+/// When a message that is sent now may start, in seconds since 1970: what queue wait is counted from.
+pub(crate) fn unix_seconds_after(delay: Duration) -> f64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    (now + delay).as_secs_f64()
+}

@@ -1,0 +1,154 @@
+//! The caller's view of a kicked message: its id, and its output once it has one, pushed and not polled.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::message::MessageId;
+use crate::result::{Failure, Record, ResultError, Results};
+use crate::task::Task;
+
+/// A kicked message of a known task.
+pub struct Handle<T: Task> {
+    inner: AnyHandle,
+    task: PhantomData<fn() -> T>,
+}
+
+/// A kicked message whose task is known by name only.
+#[derive(Clone)]
+pub struct AnyHandle {
+    id: MessageId,
+    results: Arc<dyn Results>,
+}
+
+/// Why there is no output.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// The task came to its end without one.
+    #[error("the task failed: {}", .0.chain.join(": "))]
+    Failed(Failure),
+    /// It did not end in time; it may still.
+    #[error("no result within {0:?}; the task may still be waiting or running")]
+    NotYet(Duration),
+    /// The output is not of the task's type.
+    #[error(
+        "the output is not what the task's type says; do caller and worker agree on its version?"
+    )]
+    WrongType(#[source] serde_json::Error),
+    /// The result store could not say.
+    #[error(transparent)]
+    Results(#[from] ResultError),
+}
+
+impl<T: Task> Handle<T> {
+    pub(crate) fn new(inner: AnyHandle) -> Self {
+        Self {
+            inner,
+            task: PhantomData,
+        }
+    }
+
+    /// The id of the message.
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        self.inner.id()
+    }
+
+    /// Waits for the output. Cancel-safe. `.within(..)` bounds the wait.
+    ///
+    /// # Errors
+    /// When awaited: [`OutputError`].
+    pub fn output(&self) -> Output<T> {
+        Output {
+            wait: self.inner.record(),
+            task: PhantomData,
+        }
+    }
+}
+
+impl AnyHandle {
+    pub(crate) fn new(id: MessageId, results: Arc<dyn Results>) -> Self {
+        Self { id, results }
+    }
+
+    /// The id of the message.
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        &self.id
+    }
+
+    /// Waits for the record as it is stored: an output or a failure. Cancel-safe. `.within(..)` bounds the wait.
+    ///
+    /// # Errors
+    /// When awaited: [`OutputError::NotYet`] or [`OutputError::Results`].
+    pub fn record(&self) -> Wait {
+        Wait {
+            handle: self.clone(),
+            within: None,
+        }
+    }
+}
+
+/// Waits for a record; await it.
+#[must_use = "nothing is waited for until it is awaited"]
+pub struct Wait {
+    handle: AnyHandle,
+    within: Option<Duration>,
+}
+
+impl Wait {
+    /// Waits no longer than this.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+}
+
+impl IntoFuture for Wait {
+    type Output = Result<Record, OutputError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let wait = self.handle.results.wait(&self.handle.id);
+            match self.within {
+                None => Ok(wait.await?),
+                Some(limit) => Ok(tokio::time::timeout(limit, wait)
+                    .await
+                    .map_err(|_| OutputError::NotYet(limit))??),
+            }
+        })
+    }
+}
+
+/// Waits for a typed output; await it.
+#[must_use = "nothing is waited for until it is awaited"]
+pub struct Output<T: Task> {
+    wait: Wait,
+    task: PhantomData<fn() -> T>,
+}
+
+impl<T: Task> Output<T> {
+    /// Waits no longer than this.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.wait = self.wait.within(limit);
+        self
+    }
+}
+
+impl<T: Task> IntoFuture for Output<T> {
+    type Output = Result<T::Output, OutputError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let output: Box<RawValue> = self.wait.await?.outcome.map_err(OutputError::Failed)?;
+            serde_json::from_str(output.get()).map_err(OutputError::WrongType)
+        })
+    }
+}

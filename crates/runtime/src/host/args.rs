@@ -1,0 +1,135 @@
+//! The command line of a worker process. Every flag has an environment variable of the product's prefix behind it.
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::{Program, Setting, Settings};
+
+pub(super) const ROLE: &str = "role";
+pub(super) const EXPLAIN: &str = "explain";
+pub(super) const BROKER_URL: &str = "broker-url";
+pub(super) const RESULT_URL: &str = "result-url";
+pub(super) const SLOTS: &str = "slots";
+pub(super) const DRAIN_GRACE: &str = "drain-grace";
+pub(super) const SERVICE_NAME: &str = "service-name";
+
+/// Where the broker is when nobody says.
+pub const DEFAULT_BROKER_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+/// Where the result store is when nobody says.
+pub const DEFAULT_RESULT_URL: &str = "redis://127.0.0.1:6379";
+
+const EXIT_CODES: &str = "Exit codes: 0 drained after a signal, 64 bad settings, 69 a server or a program cannot be reached, 70 a bug.";
+
+pub(super) fn for_role(program: &Program) -> Command {
+    command(program.app, program.service(), program.settings).about(program.about)
+}
+
+pub(super) fn for_any(programs: &[Program]) -> Command {
+    let app = programs.first().map_or("", |program| program.app);
+    let mut settings: Vec<Setting> = programs
+        .iter()
+        .flat_map(|program| program.settings)
+        .copied()
+        .collect();
+    settings.sort_by_key(|setting| setting.name);
+    settings.dedup_by_key(|setting| setting.name);
+    let roles: Vec<&'static str> = programs.iter().map(|program| program.role).collect();
+    let role = Arg::new(ROLE)
+        .long(ROLE)
+        .required(true)
+        .env(variable(app, ROLE))
+        .value_parser(roles)
+        .help("Which role this process has");
+    command(app, format!("{app}-worker"), &settings)
+        .about("Runs the worker of one role")
+        .arg(role)
+}
+
+fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
+    Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(EXIT_CODES)
+        .arg(url(
+            app,
+            BROKER_URL,
+            DEFAULT_BROKER_URL,
+            "The broker: amqp://.., amqps://.. or memory://",
+        ))
+        .arg(url(
+            app,
+            RESULT_URL,
+            DEFAULT_RESULT_URL,
+            "The result store: redis://.., rediss://.. or memory://",
+        ))
+        .arg(slots(app))
+        .arg(drain_grace(app))
+        .arg(
+            Arg::new(SERVICE_NAME)
+                .long(SERVICE_NAME)
+                .value_name("NAME")
+                .help("service.name of the telemetry, if not the role's own"),
+        )
+        .arg(
+            Arg::new(EXPLAIN)
+                .long(EXPLAIN)
+                .action(ArgAction::SetTrue)
+                .help("Print tasks, middleware and topology, and exit"),
+        )
+        .args(settings.iter().map(|setting| from_setting(app, setting)))
+}
+
+/// The value is not shown in `--help`: it may hold a password.
+fn url(app: &str, name: &'static str, default: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name)
+        .long(name)
+        .value_name("URL")
+        .env(variable(app, name))
+        .hide_env_values(true);
+    arg.default_value(default).help(help)
+}
+
+fn slots(app: &str) -> Arg {
+    let arg = Arg::new(SLOTS)
+        .long(SLOTS)
+        .value_name("N")
+        .env(variable(app, SLOTS));
+    arg.value_parser(clap::value_parser!(u16).range(1..))
+        .help("How many tasks run at once [default: the role's own]")
+}
+
+fn drain_grace(app: &str) -> Arg {
+    let arg = Arg::new(DRAIN_GRACE)
+        .long(DRAIN_GRACE)
+        .value_name("DURATION")
+        .env(variable(app, DRAIN_GRACE));
+    let help = "How long running tasks may go on after SIGTERM before they are handed back, like 30s or 5m";
+    arg.default_value("30s")
+        .value_parser(ValueParser::new(crate::duration::parse))
+        .help(help)
+}
+
+fn from_setting(app: &str, setting: &Setting) -> Arg {
+    let arg = Arg::new(setting.name)
+        .long(setting.name)
+        .value_name("VALUE")
+        .help(setting.help);
+    let arg = arg.env(variable(app, setting.name)).hide_env_values(true);
+    match setting.default {
+        Some(default) => arg.default_value(default),
+        None => arg,
+    }
+}
+
+fn variable(app: &str, name: &str) -> String {
+    format!("{app}_{name}").to_uppercase().replace('-', "_")
+}
+
+pub(super) fn settings(program: &Program, matches: &ArgMatches) -> Settings {
+    let value = |setting: &Setting| {
+        Some((
+            setting.name,
+            matches.get_one::<String>(setting.name)?.clone(),
+        ))
+    };
+    Settings::of(program.settings.iter().filter_map(value))
+}

@@ -1,0 +1,110 @@
+//! `--explain`: what a worker would run, how, and on which queues, without connecting to anything.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::Program;
+use super::exit::{Exit, Failure};
+use crate::broker;
+use crate::worker::{Plan, TaskSummary};
+
+pub(super) fn print(program: &Program, plan: &Plan, broker_url: &str) -> Result<(), Failure> {
+    let topology = broker::url::describe(broker_url, program.app, plan.queue())
+        .map_err(|error| Exit::Usage.because(&error))?;
+    let text = render(program.role, &program.service(), plan, &topology);
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Exit::Software.because(&error))
+}
+
+fn render(role: &str, service: &str, plan: &Plan, topology: &[String]) -> String {
+    let mut text = format!(
+        "role {role}, service.name {service}, {} slots\n\ntasks\n",
+        plan.slot_count()
+    );
+    for line in table(&plan.tasks()) {
+        let _ = writeln!(text, "  {line}");
+    }
+    let _ = writeln!(
+        text,
+        "\nmiddleware, outermost first\n  {} > handler, then settle inside trace",
+        plan.stack().join(" > ")
+    );
+    text.push_str("\ntopology\n");
+    for line in topology {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+fn table(tasks: &[TaskSummary]) -> Vec<String> {
+    let width = tasks
+        .iter()
+        .map(|task| task.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
+    let head = format!(
+        "{:width$}  {:>5}  {:>8}  {:>7}  {:>11}",
+        "name", "level", "attempts", "timeout", "result kept"
+    );
+    let row = |task: &TaskSummary| {
+        let (timeout, kept) = (short(task.timeout), short(task.keep_result));
+        format!(
+            "{:width$}  {:>5}  {:>8}  {timeout:>7}  {kept:>11}",
+            task.name, task.level, task.attempts
+        )
+    };
+    std::iter::once(head).chain(tasks.iter().map(row)).collect()
+}
+
+fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        _ if duration.subsec_nanos() != 0 => format!("{duration:?}"),
+        s if s >= 3600 && s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s >= 60 && s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::{hours, minutes, seconds};
+    use crate::queue::Queue;
+    use crate::worker::Worker;
+
+    #[test]
+    fn durations_are_short() {
+        let table = [
+            (seconds(45), "45s"),
+            (minutes(5), "5m"),
+            (hours(24), "24h"),
+            (Duration::from_millis(1500), "1.5s"),
+        ];
+        for (duration, text) in table {
+            assert_eq!(short(duration), text);
+        }
+    }
+
+    #[test]
+    fn it_tells_tasks_stack_and_topology() {
+        let plan = Worker::new(Queue::named("math"), ()).slots(3).into_plan();
+        let text = render("math", "demo-math", &plan, &["math.0".to_owned()]);
+        let expected = "role math, service.name demo-math, 3 slots
+
+tasks
+  name  level  attempts  timeout  result kept
+  ping      0         1       5s           1m
+
+middleware, outermost first
+  trace > metrics > retry > deadline > panic > handler, then settle inside trace
+
+topology
+  math.0
+";
+        assert_eq!(text, expected);
+    }
+}

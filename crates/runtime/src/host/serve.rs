@@ -1,0 +1,142 @@
+//! One worker process from its matched arguments to its exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use sapari_telemetry as telemetry;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{self, BROKER_URL, DRAIN_GRACE, EXPLAIN, RESULT_URL, SERVICE_NAME, SLOTS};
+use super::exit::{Exit, Failure};
+use super::{Loaded, Program, connect_broker, connect_results, explain, signals};
+use crate::duration::seconds;
+use crate::worker::{Plan, Servers, WorkerError};
+use crate::{broker, result};
+
+/// How long servers that are still starting are waited for.
+const BOOT_DEADLINE: Duration = seconds(30);
+/// How long telemetry may take to be flushed.
+const FLUSH_DEADLINE: Duration = seconds(5);
+
+pub(super) fn main(program: &Program, matches: &ArgMatches) -> ExitCode {
+    match run(program, matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.say(),
+    }
+}
+
+fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
+    let urls = Urls::of(matches)?;
+    let telemetry_settings = telemetry_settings(program, matches)?;
+    let settings = args::settings(program, matches);
+    let loaded = (program.load)(&settings).map_err(|error| Exit::Usage.because(&error))?;
+    let Loaded { plan, check } = loaded;
+    let plan = configure(plan, matches);
+    plan.check()
+        .map_err(|error| Exit::Software.because(&error))?;
+    if matches.get_flag(EXPLAIN) {
+        return explain::print(program, &plan, &urls.broker);
+    }
+    let guard =
+        telemetry::init(telemetry_settings).map_err(|error| Exit::Software.because(&error))?;
+    let served = async_runtime()?.block_on(async {
+        check
+            .await
+            .map_err(|error| Exit::Unavailable.because(error.as_ref()))?;
+        serve(program, plan, &urls).await
+    });
+    guard.shutdown(FLUSH_DEADLINE);
+    served
+}
+
+fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| Exit::Software.because(&error))
+}
+
+/// Checked before anything is connected.
+struct Urls {
+    broker: String,
+    results: String,
+}
+
+impl Urls {
+    fn of(matches: &ArgMatches) -> Result<Self, Failure> {
+        let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+        let urls = Self {
+            broker: text(BROKER_URL),
+            results: text(RESULT_URL),
+        };
+        broker::url::check(&urls.broker).map_err(|error| Exit::Usage.because(&error))?;
+        result::url::check(&urls.results).map_err(|error| Exit::Usage.because(&error))?;
+        Ok(urls)
+    }
+}
+
+fn telemetry_settings(
+    program: &Program,
+    matches: &ArgMatches,
+) -> Result<telemetry::Settings, Failure> {
+    let (prefix, service) = (program.prefix(), program.service());
+    let defaults = telemetry::Defaults {
+        prefix: &prefix,
+        role: &service,
+        service_name: matches.get_one::<String>(SERVICE_NAME).map(String::as_str),
+        namespace: Some(program.app),
+        version: Some(env!("CARGO_PKG_VERSION")),
+        terminal: false,
+    };
+    telemetry::Settings::from_env(&defaults).map_err(|error| Exit::Usage.because(&error))
+}
+
+fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
+    let plan = match matches.get_one::<u16>(SLOTS) {
+        Some(slots) => plan.slots(*slots),
+        None => plan,
+    };
+    match matches.get_one::<Duration>(DRAIN_GRACE) {
+        Some(grace) => plan.drain_grace(*grace),
+        None => plan,
+    }
+}
+
+async fn serve(program: &Program, plan: Plan, urls: &Urls) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let listening = tokio::spawn(signals::until_signalled(shutdown.clone()));
+    let Some(servers) = connect(program, urls, &shutdown).await? else {
+        return Ok(());
+    };
+    let broker = servers.broker.clone();
+    let ended = plan.run(servers, shutdown).await;
+    broker.close().await;
+    listening.abort();
+    ended.map_err(|error| exit_of(&error))
+}
+
+/// The servers, or nothing when a signal came first.
+async fn connect(
+    program: &Program,
+    urls: &Urls,
+    shutdown: &CancellationToken,
+) -> Result<Option<Servers>, Failure> {
+    let connecting = async {
+        let broker =
+            connect_broker(&urls.broker, program.app, &program.service(), BOOT_DEADLINE).await?;
+        let results = connect_results(&urls.results, BOOT_DEADLINE).await?;
+        Ok(Some(Servers { broker, results }))
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(None),
+        connected = connecting => connected,
+    }
+}
+
+fn exit_of(error: &WorkerError) -> Failure {
+    match error {
+        WorkerError::Start(_) => Exit::Software.because(error),
+        WorkerError::Broker(_) | WorkerError::ConsumerGone(_) => Exit::Unavailable.because(error),
+    }
+}

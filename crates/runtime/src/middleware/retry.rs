@@ -1,0 +1,106 @@
+//! Decides what a failure means: another attempt after a pause, or the end. A pure function; settle carries it out.
+
+use async_trait::async_trait;
+
+use super::{Middleware, Next};
+use crate::error::{ErrorKind, TaskError};
+use crate::job::Job;
+use crate::outcome::{DeadReason, Outcome};
+use crate::task::Policy;
+
+pub(super) struct Retry;
+
+#[async_trait]
+impl Middleware for Retry {
+    fn name(&self) -> &'static str {
+        "retry"
+    }
+
+    async fn run(&self, job: &Job, next: Next<'_>) -> Outcome {
+        match next.run(job).await {
+            // Whatever a handler returns once the worker has asked it to end, it was the asking that ended it.
+            Outcome::Failed(_) if job.stop.interrupted() => Outcome::Interrupted,
+            Outcome::Failed(error) => decide(error, job.attempt, &job.policy, dice()),
+            other => other,
+        }
+    }
+}
+
+/// What a failure of this attempt comes to; `dice` in 0..=1 is the jitter.
+fn decide(error: TaskError, attempt: u32, policy: &Policy, dice: f64) -> Outcome {
+    match error.kind() {
+        ErrorKind::Snooze(after) => Outcome::Snooze { after },
+        ErrorKind::Permanent => Outcome::Dead {
+            reason: DeadReason::Permanent,
+            error,
+        },
+        ErrorKind::BadArgs => Outcome::Dead {
+            reason: DeadReason::BadArgs,
+            error,
+        },
+        _ if attempt >= policy.attempts => Outcome::Dead {
+            reason: DeadReason::Exhausted,
+            error,
+        },
+        ErrorKind::RetryAfter(after) => Outcome::Retry { error, after },
+        ErrorKind::Retryable | ErrorKind::Timeout | ErrorKind::Panic => Outcome::Retry {
+            error,
+            after: policy.backoff.pause(attempt, dice),
+        },
+    }
+}
+
+/// A random number in 0..1, from the random bits of a UUID: good enough to spread retries, and no crate more.
+fn dice() -> f64 {
+    let (_, low) = uuid::Uuid::new_v4().as_u64_pair();
+    // The two highest bits are the UUID's variant; 52 bits are what a fraction holds exactly.
+    let bits = u32::try_from((low << 2) >> 32).unwrap_or(0);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::seconds;
+
+    fn word(kind: ErrorKind, attempt: u32) -> (&'static str, Option<u64>) {
+        let outcome = decide(
+            TaskError::new(kind, "x"),
+            attempt,
+            &Policy::DEFAULT.attempts(3),
+            1.0,
+        );
+        let pause = match &outcome {
+            Outcome::Retry { after, .. } | Outcome::Snooze { after } => Some(after.as_secs()),
+            _ => None,
+        };
+        (outcome.word(), pause)
+    }
+
+    #[test]
+    fn what_a_failure_means() {
+        let table = [
+            (ErrorKind::Retryable, 1, ("retry", Some(2))),
+            (ErrorKind::Retryable, 2, ("retry", Some(4))),
+            (ErrorKind::Retryable, 3, ("dead", None)),
+            (ErrorKind::Timeout, 1, ("retry", Some(2))),
+            (ErrorKind::Panic, 3, ("dead", None)),
+            (ErrorKind::RetryAfter(seconds(9)), 1, ("retry", Some(9))),
+            (ErrorKind::RetryAfter(seconds(9)), 3, ("dead", None)),
+            (ErrorKind::Permanent, 1, ("dead", None)),
+            (ErrorKind::BadArgs, 1, ("dead", None)),
+            (ErrorKind::Snooze(seconds(5)), 1, ("snooze", Some(5))),
+            (ErrorKind::Snooze(seconds(5)), 99, ("snooze", Some(5))),
+        ];
+        for (kind, attempt, expected) in table {
+            assert_eq!(word(kind, attempt), expected, "{kind:?}, attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn jitter_is_spread_over_the_whole_range() {
+        let throws: Vec<f64> = (0..1000).map(|_| dice()).collect();
+        assert!(throws.iter().all(|d| (0.0..1.0).contains(d)));
+        assert!(throws.iter().any(|d| *d < 0.1) && throws.iter().any(|d| *d > 0.9));
+    }
+}

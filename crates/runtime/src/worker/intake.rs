@@ -1,0 +1,107 @@
+//! Takes a delivery for every free slot, highest level first, and spawns its attempt. It never takes what it cannot start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::plan::{Plan, Registered};
+use super::{Servers, WorkerError, attempt, drain};
+use crate::broker::{Consumer, Delivery};
+use crate::client::Tasks;
+use crate::middleware::Stack;
+use crate::queue::Queue;
+
+/// What every attempt of a running worker shares.
+pub(super) struct Engine {
+    pub(super) queue: Queue,
+    pub(super) tasks: BTreeMap<&'static str, Registered>,
+    pub(super) stack: Arc<Stack>,
+    pub(super) servers: Servers,
+    pub(super) client: Tasks,
+    /// Trips when running attempts must end because the worker does.
+    pub(super) interrupt: CancellationToken,
+}
+
+impl Engine {
+    fn new(plan: &mut Plan, servers: Servers) -> Self {
+        let stack = Arc::new(plan.build_stack(servers.broker.system()));
+        let client = Tasks::with_stack(
+            Arc::clone(&servers.broker),
+            Arc::clone(&servers.results),
+            Arc::clone(&stack),
+        );
+        let tasks = std::mem::take(&mut plan.tasks);
+        Self {
+            queue: plan.queue,
+            tasks,
+            stack,
+            servers,
+            client,
+            interrupt: CancellationToken::new(),
+        }
+    }
+}
+
+pub(super) async fn run(
+    mut plan: Plan,
+    servers: Servers,
+    shutdown: CancellationToken,
+) -> Result<(), WorkerError> {
+    let engine = Arc::new(Engine::new(&mut plan, servers));
+    engine.servers.broker.declare(engine.queue).await?;
+    let mut consumer = engine
+        .servers
+        .broker
+        .consume(engine.queue, plan.slots)
+        .await?;
+    tracing::info!(queue = %engine.queue, slots = plan.slots, tasks = engine.tasks.len(), "ready");
+
+    let attempts = TaskTracker::new();
+    let taken = take_until(&engine, &mut *consumer, &attempts, plan.slots, &shutdown).await;
+    consumer.stop().await;
+    drain::drain(
+        &attempts,
+        &engine.interrupt,
+        grace_of(&taken, plan.drain_grace),
+    )
+    .await;
+    taken
+}
+
+/// A worker that lost its consumer cannot ack any more: waiting longer would only repeat the work twice.
+fn grace_of(taken: &Result<(), WorkerError>, grace: Duration) -> Duration {
+    if taken.is_ok() { grace } else { Duration::ZERO }
+}
+
+async fn take_until(
+    engine: &Arc<Engine>,
+    consumer: &mut dyn Consumer,
+    attempts: &TaskTracker,
+    slots: u16,
+    shutdown: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let slots = Arc::new(Semaphore::new(usize::from(slots)));
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            taken = take_one(&slots, consumer) => match taken {
+                Some((delivery, slot)) => attempts.spawn(attempt::attempt(Arc::clone(engine), delivery, slot)),
+                None => return Err(WorkerError::ConsumerGone(engine.queue)),
+            },
+        };
+    }
+}
+
+/// First a slot, then a delivery: the highest level is chosen when the slot is free, not before.
+async fn take_one(
+    slots: &Arc<Semaphore>,
+    consumer: &mut dyn Consumer,
+) -> Option<(Delivery, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    Some((consumer.next().await?, slot))
+}

@@ -1,0 +1,109 @@
+//! A worker: one role's handlers on one queue, registered by hand, run in a bounded number of slots.
+//! It takes broker and results when it runs, so that the same worker runs embedded, in a test, or against real servers.
+
+mod attempt;
+mod drain;
+mod intake;
+mod plan;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use plan::{Plan, StartError, TaskSummary};
+
+use crate::broker::{Broker, BrokerError};
+use crate::handler::Handler;
+use crate::middleware::Middleware;
+use crate::queue::Queue;
+use crate::result::Results;
+
+/// One role's handlers, its slots and its middleware. `S` is the state that handlers take their `State<T>` from.
+pub struct Worker<S> {
+    state: Arc<S>,
+    plan: Plan,
+}
+
+/// A worker that could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It is put together wrongly.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The broker failed.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The consumer ended for good though nobody asked.
+    #[error("the consumer of queue {0} is gone; restart the worker")]
+    ConsumerGone(Queue),
+}
+
+/// The servers that a worker works with.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    /// Where messages wait.
+    pub broker: Arc<dyn Broker>,
+    /// Where results are kept.
+    pub results: Arc<dyn Results>,
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// A worker of `queue` with one slot per core and no handlers but `ping`.
+    #[must_use]
+    pub fn new(queue: Queue, state: S) -> Self {
+        Self {
+            state: Arc::new(state),
+            plan: Plan::new(queue),
+        }
+    }
+
+    /// Registers a handler: `.task::<render_export>()`.
+    #[must_use]
+    pub fn task<H: Handler<S>>(mut self) -> Self {
+        self.plan.register::<S, H>(Arc::clone(&self.state));
+        self
+    }
+
+    /// Adds a middleware inside those added before.
+    #[must_use]
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.plan.layers.push(Arc::new(middleware));
+        self
+    }
+
+    /// How many attempts run at once; at least one.
+    #[must_use]
+    pub fn slots(mut self, slots: u16) -> Self {
+        self.plan.slots = slots.max(1);
+        self
+    }
+
+    /// How long attempts may go on after the worker was asked to end; then they are interrupted and handed back.
+    #[must_use]
+    pub fn drain_grace(mut self, grace: Duration) -> Self {
+        self.plan.drain_grace = grace;
+        self
+    }
+
+    /// The worker without its state's type: what a process runs and explains.
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        self.plan
+    }
+
+    /// Takes messages and runs them until `shutdown` trips, then drains: intake stops, attempts get their grace, what is
+    /// left is interrupted and handed back.
+    ///
+    /// # Errors
+    /// [`WorkerError`]. Nothing is lost by it: what was not settled is delivered again.
+    pub async fn run(
+        self,
+        servers: Servers,
+        shutdown: CancellationToken,
+    ) -> Result<(), WorkerError> {
+        self.plan.run(servers, shutdown).await
+    }
+}

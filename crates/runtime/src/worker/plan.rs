@@ -1,0 +1,204 @@
+//! What a worker consists of, as data: checked before anything is connected, explained to people, and then run.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::{RawValue, to_raw_value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Servers, WorkerError, intake};
+use crate::context::TaskContext;
+use crate::duration::seconds;
+use crate::error::{Classify, ErrorKind, TaskError, TaskResult};
+use crate::handler::Handler;
+use crate::message::Args;
+use crate::middleware::{Middleware, Stack};
+use crate::ping::ping;
+use crate::queue::Queue;
+use crate::task::{Policy, Task};
+
+type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
+type Run = Arc<dyn Fn(Args, TaskContext) -> Running + Send + Sync>;
+
+/// A worker without its state's type.
+pub struct Plan {
+    pub(super) queue: Queue,
+    pub(super) tasks: BTreeMap<&'static str, Registered>,
+    pub(super) layers: Vec<Arc<dyn Middleware>>,
+    pub(super) slots: u16,
+    pub(super) drain_grace: Duration,
+    problems: Vec<StartError>,
+}
+
+/// A handler and what its task says about itself.
+#[derive(Clone)]
+pub(super) struct Registered {
+    pub(super) policy: Policy,
+    pub(super) run: Run,
+}
+
+/// What a task looks like to a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSummary {
+    /// Its wire name.
+    pub name: &'static str,
+    /// Runs at most, the first included.
+    pub attempts: u32,
+    /// The longest that one attempt may take.
+    pub timeout: Duration,
+    /// The level of a kick that names no priority.
+    pub level: u8,
+    /// How long its result is kept.
+    pub keep_result: Duration,
+}
+
+/// A worker that is put together wrongly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two handlers for one name.
+    #[error("task {0} is registered twice; remove one `.task::<..>()`")]
+    Duplicate(&'static str),
+    /// A handler whose task waits elsewhere.
+    #[error(
+        "task {task} waits on queue {its_queue}, but this worker serves {queue}; register it with that queue's worker"
+    )]
+    OtherQueue {
+        /// The task.
+        task: &'static str,
+        /// Where it waits.
+        its_queue: Queue,
+        /// What this worker serves.
+        queue: Queue,
+    },
+}
+
+impl Plan {
+    pub(super) fn new(queue: Queue) -> Self {
+        let slots = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut plan = Self {
+            queue,
+            tasks: BTreeMap::new(),
+            layers: Vec::new(),
+            slots: u16::try_from(slots).unwrap_or(u16::MAX),
+            drain_grace: seconds(30),
+            problems: Vec::new(),
+        };
+        plan.insert::<(), ping>(Arc::new(()));
+        plan
+    }
+
+    pub(super) fn register<S: Send + Sync + 'static, H: Handler<S>>(&mut self, state: Arc<S>) {
+        if H::Task::QUEUE.name() != self.queue.name() {
+            let (task, its_queue) = (H::Task::NAME, H::Task::QUEUE);
+            self.problems.push(StartError::OtherQueue {
+                task,
+                its_queue,
+                queue: self.queue,
+            });
+        }
+        self.insert::<S, H>(state);
+    }
+
+    fn insert<S: Send + Sync + 'static, H: Handler<S>>(&mut self, state: Arc<S>) {
+        let run: Run =
+            Arc::new(move |args, cx| Box::pin(run::<S, H>(args, cx, Arc::clone(&state))));
+        let registered = Registered {
+            policy: H::Task::POLICY,
+            run,
+        };
+        if self.tasks.insert(H::Task::NAME, registered).is_some() {
+            self.problems.push(StartError::Duplicate(H::Task::NAME));
+        }
+    }
+
+    /// Sets the number of slots; at least one.
+    #[must_use]
+    pub fn slots(mut self, slots: u16) -> Self {
+        self.slots = slots.max(1);
+        self
+    }
+
+    /// Sets how long attempts may go on after the worker was asked to end.
+    #[must_use]
+    pub fn drain_grace(mut self, grace: Duration) -> Self {
+        self.drain_grace = grace;
+        self
+    }
+
+    /// The queue it serves.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.queue
+    }
+
+    /// How many attempts run at once.
+    #[must_use]
+    pub fn slot_count(&self) -> u16 {
+        self.slots
+    }
+
+    /// Its tasks by name.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskSummary> {
+        let summary = |(name, task): (&&'static str, &Registered)| TaskSummary {
+            name,
+            attempts: task.policy.attempts,
+            timeout: task.policy.timeout,
+            level: self.queue.level(task.policy.priority).number(),
+            keep_result: task.policy.keep_result,
+        };
+        self.tasks.iter().map(summary).collect()
+    }
+
+    /// Its middleware, outermost first.
+    #[must_use]
+    pub fn stack(&self) -> Vec<&'static str> {
+        self.build_stack("").names()
+    }
+
+    pub(super) fn build_stack(&self, system: &'static str) -> Stack {
+        self.layers
+            .iter()
+            .cloned()
+            .fold(Stack::new(system), Stack::with)
+    }
+
+    /// Says what is wrong with it, before anything is connected.
+    ///
+    /// # Errors
+    /// The first [`StartError`].
+    pub fn check(&self) -> Result<(), StartError> {
+        self.problems.first().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Runs it: see [`Worker::run`](super::Worker::run).
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub async fn run(
+        self,
+        servers: Servers,
+        shutdown: CancellationToken,
+    ) -> Result<(), WorkerError> {
+        self.check()?;
+        intake::run(self, servers, shutdown).await
+    }
+}
+
+/// From args to output, with the task's own types in between.
+async fn run<S, H: Handler<S>>(
+    args: Args,
+    cx: TaskContext,
+    state: Arc<S>,
+) -> TaskResult<Box<RawValue>> {
+    let task: H::Task = args
+        .decode()
+        .map_err(|error| TaskError::new(ErrorKind::BadArgs, error))?;
+    sapari_telemetry::framework::set_keys(cx.span(), &task.correlation());
+    let output = H::run(task, cx, &state).await?;
+    to_raw_value(&output).permanent()
+}

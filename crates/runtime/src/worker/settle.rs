@@ -1,0 +1,273 @@
+//! The only place that acks, hands back or dead-letters: what an outcome means for result store and broker.
+//! Order is the promise: result, then what follows, then the ack, which is the last I/O of a message's life.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::Span;
+
+use super::attempt::Reception;
+use super::intake::Engine;
+use crate::broker::{Obituary, Parcel, PublishError, Receipt};
+use crate::client::unix_seconds_after;
+use crate::duration::seconds;
+use crate::error::TaskError;
+use crate::message::{Message, MessageId, Route, label};
+use crate::middleware::trace;
+use crate::outcome::{DeadReason, Outcome};
+use crate::result::{Record, ResultError};
+use crate::task::Policy;
+
+/// How long a result store or broker that is away is waited for before the message is handed back.
+const KEEP_TRYING: Duration = seconds(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = seconds(5);
+
+/// What an attempt came to, and what settling needs to know beside it.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) policy: Policy,
+    pub(super) took: Duration,
+    pub(super) trace_id: Option<String>,
+}
+
+/// What could not be stored anywhere.
+enum Unsettled {
+    TooLarge(ResultError),
+    Unstored(String),
+}
+
+/// Carries the outcome out. Whatever fails on the way, the message is either settled or back in its queue.
+pub(super) async fn settle(
+    engine: &Engine,
+    reception: Reception,
+    receipt: Box<dyn Receipt>,
+    ending: Ending,
+    span: &Span,
+) {
+    let ending = match carry_out(engine, &reception, &ending).await {
+        Ok(Last::Ack) => return finish(receipt, &ending, span).await,
+        Ok(Last::HandBack) => return give_up(receipt, &ending, span).await,
+        Err(Unsettled::Unstored(why)) => {
+            tracing::warn!(error = why, "could not be settled: handed back");
+            let interrupted = Ending {
+                outcome: Outcome::Interrupted,
+                ..ending
+            };
+            return give_up(receipt, &interrupted, span).await;
+        }
+        Err(Unsettled::TooLarge(error)) => {
+            let error = TaskError::permanent(error);
+            Ending {
+                outcome: Outcome::Dead {
+                    reason: DeadReason::ResultTooLarge,
+                    error,
+                },
+                ..ending
+            }
+        }
+    };
+    // A failure's record is small: this cannot come back here.
+    Box::pin(settle(engine, reception, receipt, ending, span)).await;
+}
+
+/// How the message leaves this worker.
+enum Last {
+    Ack,
+    HandBack,
+}
+
+async fn carry_out(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+) -> Result<Last, Unsettled> {
+    match &ending.outcome {
+        Outcome::Done(output) => {
+            save(
+                engine,
+                reception,
+                &Record::done(output.clone(), ending.took),
+                ending,
+            )
+            .await?;
+            Ok(Last::Ack)
+        }
+        Outcome::Retry { after, .. } => {
+            again(engine, reception, *after, Message::next_attempt).await
+        }
+        Outcome::Snooze { after } => again(engine, reception, *after, |message| message).await,
+        Outcome::Dead { reason, error } => bury(engine, reception, ending, *reason, error).await,
+        // A stack without `retry` leaves failures undecided: without a decision there is no second attempt.
+        Outcome::Failed(error) => {
+            bury(engine, reception, ending, DeadReason::Exhausted, error).await
+        }
+        Outcome::Interrupted => Ok(Last::HandBack),
+    }
+}
+
+async fn save(
+    engine: &Engine,
+    reception: &Reception,
+    record: &Record,
+    ending: &Ending,
+) -> Result<(), Unsettled> {
+    let Some(id) = reception.id() else {
+        return Ok(());
+    };
+    let ttl = ending.policy.keep_result;
+    let saved = keep_trying(
+        || engine.servers.results.save(&id, record, ttl),
+        |error| !matches!(error, ResultError::TooLarge { .. }),
+    );
+    saved.await.map_err(|error| match error {
+        too_large @ ResultError::TooLarge { .. } => Unsettled::TooLarge(too_large),
+        other => Unsettled::Unstored(other.to_string()),
+    })
+}
+
+/// The same message once more, on its own queue and level, after a pause that the broker keeps.
+async fn again(
+    engine: &Engine,
+    reception: &Reception,
+    after: Duration,
+    change: impl FnOnce(Message) -> Message,
+) -> Result<Last, Unsettled> {
+    let Ok(message) = &reception.message else {
+        return Ok(Last::HandBack);
+    };
+    let mut message = change(message.clone());
+    message
+        .labels
+        .set_float(label::QUEUED_AT, unix_seconds_after(after));
+    let route = Route {
+        queue: engine.queue,
+        level: reception.level,
+        delay: after,
+    };
+    let parcel =
+        Parcel::of(&message, route).map_err(|error| Unsettled::Unstored(error.to_string()))?;
+    publish(engine, parcel).await?;
+    Ok(Last::Ack)
+}
+
+async fn bury(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+    reason: DeadReason,
+    error: &TaskError,
+) -> Result<Last, Unsettled> {
+    save(
+        engine,
+        reception,
+        &Record::dead(reason, error, ending.took),
+        ending,
+    )
+    .await?;
+    let message = reception.message.as_ref().ok();
+    let obituary = Obituary {
+        reason,
+        error: error.chain().collect(),
+        attempts: message.map_or(1, Message::attempt),
+        trace_id: ending.trace_id.clone(),
+        level: reception.level.number(),
+    };
+    let parcel = Parcel::dead(
+        engine.queue,
+        message,
+        reception.body.clone(),
+        reception.headers.clone(),
+        &obituary,
+    );
+    publish(engine, parcel).await?;
+    Ok(Last::Ack)
+}
+
+async fn publish(engine: &Engine, parcel: Parcel) -> Result<(), Unsettled> {
+    let published = keep_trying(
+        || engine.servers.broker.publish(parcel.clone()),
+        PublishError::may_pass,
+    );
+    published
+        .await
+        .map_err(|error| Unsettled::Unstored(error.to_string()))
+}
+
+/// Tries until it works, the error says that it never will, or the time is up.
+async fn keep_trying<T, E, F>(
+    attempt: impl Fn() -> F,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
+{
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) && begun.elapsed() + pause < KEEP_TRYING => {
+                tracing::warn!(%error, "settling waits for a server");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn finish(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {
+    trace::record(span, &ending.outcome);
+    report(ending);
+    ack(receipt).await;
+}
+
+/// Acks: the last I/O of a message's life.
+pub(super) async fn ack(receipt: Box<dyn Receipt>) {
+    if let Err(lost) = receipt.ack().await {
+        tracing::warn!(%lost, "not acked: it will be recognised by its result");
+    }
+}
+
+async fn give_up(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {
+    trace::record(span, &ending.outcome);
+    report(ending);
+    if let Err(lost) = receipt.hand_back().await {
+        tracing::debug!(%lost, "not handed back");
+    }
+}
+
+/// One line for each attempt. WARN: it recovers by itself; ERROR: a person must act.
+fn report(ending: &Ending) {
+    let ms = ending.took.as_millis();
+    match &ending.outcome {
+        Outcome::Done(_) => tracing::info!(ms, "done"),
+        Outcome::Snooze { after } => tracing::info!(ms, ?after, "snoozes"),
+        Outcome::Interrupted => tracing::info!(ms, "interrupted: handed back"),
+        Outcome::Retry { error, after } => tracing::warn!(
+            ms,
+            ?after,
+            error = chain(error),
+            "failed: will be tried again"
+        ),
+        Outcome::Dead { reason, error } => {
+            tracing::error!(ms, reason = reason.as_str(), error = chain(error), "dead")
+        }
+        Outcome::Failed(error) => tracing::error!(ms, error = chain(error), "dead"),
+    }
+}
+
+fn chain(error: &TaskError) -> String {
+    error.chain().collect::<Vec<_>>().join(": ")
+}
+
+impl Reception {
+    /// The id under which somebody may wait for a result, even when the body could not be read.
+    fn id(&self) -> Option<MessageId> {
+        match &self.message {
+            Ok(message) => Some(message.id.clone()),
+            Err(_) => self.headers.get("task_id")?.parse().ok(),
+        }
+    }
+}

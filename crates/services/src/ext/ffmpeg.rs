@@ -1,0 +1,146 @@
+//! ffmpeg and ffprobe as child processes.
+//!
+//! Every call runs in its `ext.ffmpeg.<op>` span with the clip it is for. It deliberately decides
+//! nothing about cuts (see [`crate::cuts`]), retries nothing, and links no FFmpeg library: a
+//! process can be killed, a library call cannot.
+
+mod audio;
+mod error;
+mod filter;
+mod probe;
+mod probe_json;
+mod progress;
+mod render;
+mod silence;
+mod silence_lines;
+mod source;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::part::PartFile;
+use crate::process::{ChildProcess, Exit, ProcessError};
+
+pub use error::MediaError;
+pub use probe_json::{AudioStream, FrameRate, Probe, VideoStream};
+pub use render::CutJob;
+pub use silence::SilenceSettings;
+pub use source::MediaSource;
+
+/// The container formats read. Playlists and lists of files are not among them: an upload must
+/// not make ffmpeg open other files or hosts.
+const FORMATS: &str =
+    "mov,matroska,webm,avi,mpegts,mpeg,flv,ogg,wav,w64,mp3,aac,flac,asf,mxf,aiff,caf";
+
+/// For whom a call is made, and what stops it.
+#[derive(Debug, Clone, Copy)]
+pub struct ClipCall<'a> {
+    /// The clip, as it appears on the span.
+    pub clip_file_uuid: Uuid,
+    /// Fires when the task is to stop: the process and its group are then ended and reaped.
+    pub cancel: &'a CancellationToken,
+}
+
+/// An installed ffmpeg with its ffprobe. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ffmpeg {
+    tools: Arc<Tools>,
+}
+
+#[derive(Debug)]
+struct Tools {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    version: OnceCell<String>,
+}
+
+impl Ffmpeg {
+    /// `ffmpeg` and `ffprobe` as `PATH` has them. Nothing is looked for yet: see [`Ffmpeg::check`].
+    #[must_use]
+    pub fn in_path() -> Self {
+        Self::at("ffmpeg", "ffprobe")
+    }
+
+    /// These programs. Nothing is looked for yet: see [`Ffmpeg::check`].
+    #[must_use]
+    pub fn at(ffmpeg: impl Into<PathBuf>, ffprobe: impl Into<PathBuf>) -> Self {
+        let (ffmpeg, ffprobe) = (ffmpeg.into(), ffprobe.into());
+        let tools = Tools {
+            ffmpeg,
+            ffprobe,
+            version: OnceCell::new(),
+        };
+        Self {
+            tools: Arc::new(tools),
+        }
+    }
+
+    /// Runs each program once, the first time, and gives the version ffmpeg gives itself, such as
+    /// `7.1.5-0+deb13u1`. Makes no span: it is meant for the start of a process.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Process`] if either is missing or does not run.
+    pub async fn check(&self) -> Result<&str, MediaError> {
+        let versions = async {
+            let Tools {
+                ffmpeg, ffprobe, ..
+            } = &*self.tools;
+            let (version, _) = tokio::try_join!(version::of(ffmpeg), version::of(ffprobe))?;
+            Ok(version)
+        };
+        let version = self.tools.version.get_or_try_init(|| versions).await;
+        version.map(String::as_str)
+    }
+
+    fn ffmpeg(&self) -> ChildProcess {
+        ChildProcess::new(&self.tools.ffmpeg).args([
+            "-hide_banner",
+            "-nostdin",
+            "-loglevel",
+            "warning",
+        ])
+    }
+
+    fn ffprobe(&self) -> ChildProcess {
+        ChildProcess::new(&self.tools.ffprobe).args(["-hide_banner", "-loglevel", "warning"])
+    }
+}
+
+/// `file:<path>`: a name is then neither an option nor a protocol, whatever it starts with.
+fn file_arg(path: &Path) -> OsString {
+    let mut arg = OsString::from("file:");
+    arg.push(path);
+    arg
+}
+
+/// Turns the failure of a process that was reading `source` into what it says about the source.
+fn explained(source: &MediaSource, error: ProcessError) -> MediaError {
+    let told = match &error {
+        // Killed by a signal, its earlier warnings explain nothing.
+        ProcessError::Failed {
+            exit: Exit::Code(_),
+            stderr_tail,
+            ..
+        } => MediaError::said(source, stderr_tail),
+        _ => None,
+    };
+    told.unwrap_or(MediaError::Process(error))
+}
+
+/// Gives a finished output its own name.
+async fn keep(part: PartFile, to: &Path) -> Result<(), MediaError> {
+    part.commit().await.map_err(|source| MediaError::Io {
+        doing: "rename the finished part file to",
+        path: to.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,78 @@
+//! The sound of a recording alone, as speech recognition wants it.
+//!
+//! It deliberately has no choice of format: 16 kHz, mono, 16 bit is what every consumer here reads.
+
+use std::path::Path;
+
+use sapari_telemetry::{Traced, ext_span};
+
+use super::progress::Progress;
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep};
+use crate::part::PartFile;
+
+/// Fills gaps, and a late start, with silence: times in the WAV are then times in the recording.
+const ON_THE_TIMELINE: &str = "aresample=async=1:first_pts=0";
+
+impl Ffmpeg {
+    /// Writes the sound of `source` to `to`, as WAV with 16 kHz, mono, 16 bit (about 1.9 MB per
+    /// minute). `progress` gets the fraction done, rising, up to 1.0 at success.
+    ///
+    /// # Cancel safety
+    ///
+    /// `to` appears only when it is whole; a dropped future kills the process and removes
+    /// `<to>.part`.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::NoAudio`] if `probe` found no sound, or as [`Ffmpeg::probe`].
+    pub async fn extract_audio(
+        &self,
+        call: ClipCall<'_>,
+        source: &MediaSource,
+        probe: &Probe,
+        to: &Path,
+        progress: impl FnMut(f64) + Send,
+    ) -> Result<(), MediaError> {
+        let span = ext_span!(ffmpeg.extract_audio { clip_file_uuid = %call.clip_file_uuid });
+        let work = self.extracted(call, source, probe, to, progress);
+        work.traced(span).await
+    }
+
+    async fn extracted(
+        &self,
+        call: ClipCall<'_>,
+        source: &MediaSource,
+        probe: &Probe,
+        to: &Path,
+        mut progress: impl FnMut(f64) + Send,
+    ) -> Result<(), MediaError> {
+        let Some(audio) = &probe.audio else {
+            return Err(MediaError::NoAudio {
+                name: source.name(),
+            });
+        };
+        source.check().await?;
+        let part = PartFile::of(to);
+        let mut fractions = Progress::towards(probe.duration);
+        let stream = format!("0:{}", audio.index);
+        self.ffmpeg()
+            .args(source.input_args())
+            .args(["-map", &stream, "-af", ON_THE_TIMELINE])
+            .args(["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le"])
+            .args(["-map_metadata", "-1", "-progress", "pipe:1", "-nostats"])
+            .args(["-f", "wav", "-y"])
+            .arg(file_arg(part.path()))
+            .run(call.cancel, |line| {
+                if let Some(fraction) = fractions.line(line) {
+                    progress(fraction);
+                }
+            })
+            .await
+            .map_err(|error| explained(source, error))?;
+        keep(part, to).await?;
+        if let Some(whole) = fractions.end() {
+            progress(whole);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! What ffprobe's JSON says about a recording.
+//!
+//! It deliberately takes the first real video and the first audio stream and ignores the rest,
+//! cover pictures among them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What a recording is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Its length.
+    pub duration: Duration,
+    /// Its pictures, if it has any.
+    pub video: Option<VideoStream>,
+    /// Its sound, if it has any.
+    pub audio: Option<AudioStream>,
+    /// The names of its container format, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub format: String,
+}
+
+/// A video stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoStream {
+    /// Its number in the file.
+    pub index: u32,
+    /// Its width in pixels as shown, after any rotation.
+    pub width: u32,
+    /// Its height in pixels as shown, after any rotation.
+    pub height: u32,
+    /// Its average frame rate, if the file tells.
+    pub fps: Option<FrameRate>,
+}
+
+/// An audio stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioStream {
+    /// Its number in the file.
+    pub index: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// How many channels.
+    pub channels: u32,
+}
+
+/// Frames per second as a fraction: 30000/1001 has no exact decimal. Neither part is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameRate {
+    /// The numerator.
+    pub num: u32,
+    /// The denominator.
+    pub den: u32,
+}
+
+impl FrameRate {
+    fn parse(text: &str) -> Option<Self> {
+        let (num, den) = text.split_once('/')?;
+        let rate = Self {
+            num: num.parse().ok()?,
+            den: den.parse().ok()?,
+        };
+        (rate.num > 0 && rate.den > 0).then_some(rate)
+    }
+}
+
+/// The fields asked of ffprobe, for `-show_entries`.
+pub(super) const ENTRIES: &str = "format=format_name,duration:\
+    stream=index,codec_type,width,height,avg_frame_rate,r_frame_rate,sample_rate,channels,duration:\
+    stream_disposition=attached_pic:stream_side_data=rotation";
+
+/// Reads ffprobe's answer. `Err` is the reason in words.
+pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
+    let answer: Answer = serde_json::from_slice(json)
+        .map_err(|error| format!("ffprobe's answer is not understood: {error}"))?;
+    let video = answer.streams.iter().find_map(video);
+    let audio = answer.streams.iter().find_map(audio);
+    if video.is_none() && audio.is_none() {
+        return Err("it has neither pictures nor sound".to_owned());
+    }
+    let longest = answer
+        .streams
+        .iter()
+        .filter_map(|s| seconds(s.duration.as_deref()))
+        .max();
+    let duration = seconds(answer.format.duration.as_deref())
+        .or(longest)
+        .ok_or("it does not tell how long it is")?;
+    Ok(Probe {
+        duration,
+        video,
+        audio,
+        format: answer.format.format_name,
+    })
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    format: Format,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    format_name: String,
+    duration: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    index: u32,
+    #[serde(default)]
+    codec_type: String,
+    width: Option<u32>,
+    height: Option<u32>,
+    avg_frame_rate: Option<String>,
+    r_frame_rate: Option<String>,
+    sample_rate: Option<String>,
+    channels: Option<u32>,
+    duration: Option<String>,
+    #[serde(default)]
+    disposition: Disposition,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize, Default)]
+struct Disposition {
+    #[serde(default)]
+    attached_pic: u8,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+fn video(stream: &Stream) -> Option<VideoStream> {
+    if stream.codec_type != "video" || stream.disposition.attached_pic != 0 {
+        return None;
+    }
+    let (width, height) = match (stream.width?, stream.height?) {
+        (0, _) | (_, 0) => return None,
+        (width, height) if lies_on_its_side(stream) => (height, width),
+        upright => upright,
+    };
+    let rate = |text: &Option<String>| FrameRate::parse(text.as_deref()?);
+    Some(VideoStream {
+        index: stream.index,
+        width,
+        height,
+        fps: rate(&stream.avg_frame_rate).or_else(|| rate(&stream.r_frame_rate)),
+    })
+}
+
+/// Phones store upright recordings lying, with a note to turn them; ffmpeg does when it decodes.
+fn lies_on_its_side(stream: &Stream) -> bool {
+    let turn = stream.side_data_list.iter().find_map(|data| data.rotation);
+    turn.is_some_and(|degrees| degrees.abs() % 180.0 == 90.0)
+}
+
+fn audio(stream: &Stream) -> Option<AudioStream> {
+    if stream.codec_type != "audio" {
+        return None;
+    }
+    let sample_rate = stream.sample_rate.as_deref()?.parse().ok()?;
+    let channels = stream.channels?;
+    (sample_rate > 0 && channels > 0).then_some(AudioStream {
+        index: stream.index,
+        sample_rate,
+        channels,
+    })
+}
+
+fn seconds(text: Option<&str>) -> Option<Duration> {
+    let seconds = text?.parse().ok()?;
+    let duration = Duration::try_from_secs_f64(seconds).ok()?;
+    (!duration.is_zero()).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIDEO: &str = r#"{"index":0,"codec_type":"video","width":640,"height":360,
+        "r_frame_rate":"25/1","avg_frame_rate":"25/1","duration":"26.48"}"#;
+    const AUDIO: &str =
+        r#"{"index":1,"codec_type":"audio","sample_rate":"48000","channels":2,"duration":"26.47"}"#;
+
+    fn of(streams: &[&str], format: &str) -> Result<Probe, String> {
+        let json = format!(r#"{{"streams":[{}],"format":{format}}}"#, streams.join(","));
+        parse(json.as_bytes())
+    }
+
+    #[test]
+    fn a_usual_recording() {
+        let probe = of(
+            &[VIDEO, AUDIO],
+            r#"{"format_name":"mov,mp4","duration":"26.480000"}"#,
+        )
+        .unwrap();
+        let video = VideoStream {
+            index: 0,
+            width: 640,
+            height: 360,
+            fps: Some(FrameRate { num: 25, den: 1 }),
+        };
+        let audio = AudioStream {
+            index: 1,
+            sample_rate: 48_000,
+            channels: 2,
+        };
+        assert_eq!(probe.duration, Duration::from_millis(26_480));
+        assert_eq!((probe.video, probe.audio), (Some(video), Some(audio)));
+        assert_eq!(probe.format, "mov,mp4");
+    }
+
+    #[test]
+    fn the_longest_stream_stands_in_for_a_missing_duration() {
+        let probe = of(&[AUDIO, VIDEO], "{}").unwrap();
+        assert_eq!(probe.duration, Duration::from_millis(26_480));
+    }
+
+    #[test]
+    fn a_turned_video_is_measured_as_shown() {
+        let turned = VIDEO.replacen('{', r#"{"side_data_list":[{},{"rotation":-90}],"#, 1);
+        let video = of(&[&turned], "{}").unwrap().video.unwrap();
+        assert_eq!((video.width, video.height), (360, 640));
+    }
+
+    #[test]
+    fn a_cover_picture_is_not_a_video() {
+        let cover = VIDEO.replacen('{', r#"{"disposition":{"attached_pic":1},"#, 1);
+        assert_eq!(of(&[&cover, AUDIO], "{}").unwrap().video, None);
+        assert!(
+            of(&[&cover], "{}")
+                .unwrap_err()
+                .contains("neither pictures nor sound")
+        );
+    }
+
+    #[test]
+    fn what_it_does_not_tell_is_said() {
+        let endless = r#"{"index":0,"codec_type":"audio","sample_rate":"8000","channels":1}"#;
+        for format in [
+            "{}",
+            r#"{"duration":"N/A"}"#,
+            r#"{"duration":"-1"}"#,
+            r#"{"duration":"0"}"#,
+        ] {
+            assert!(
+                of(&[endless], format).unwrap_err().contains("how long"),
+                "{format}"
+            );
+        }
+        assert!(of(&[], "{}").is_err());
+        assert!(parse(b"{}").is_err() && parse(b"").is_err());
+    }
+
+    #[test]
+    fn frame_rates() {
+        let rate = |num, den| Some(FrameRate { num, den });
+        let table = [
+            ("25/1", rate(25, 1)),
+            ("30000/1001", rate(30_000, 1001)),
+            ("0/0", None),
+            ("25", None),
+            ("a/b", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(FrameRate::parse(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Rendering the kept segments of a recording into one file.
+//!
+//! It deliberately encodes everything anew: cutting between key frames without encoding cannot
+//! be exact.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sapari_telemetry::{Traced, ext_span};
+
+use super::filter::{self, Graph};
+use super::progress::Progress;
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep, version};
+use crate::cuts::{Segment, total};
+use crate::part::{PartFile, with_suffix};
+
+/// A longer graph goes to ffmpeg in a file: one argument holds 128 KiB at most on Linux.
+pub(super) const MAX_GRAPH_ARG: usize = 32 * 1024;
+
+/// How much shorter than asked an output may be: frames at the end that never came.
+const MAX_MISSING: Duration = Duration::from_secs(1);
+
+const VIDEO_CODEC: [&str; 6] = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20"];
+const AUDIO_CODEC: [&str; 4] = ["-c:a", "aac", "-b:a", "160k"];
+
+/// What [`Ffmpeg::render_cuts`] is to make of what.
+#[derive(Debug, Clone, Copy)]
+pub struct CutJob<'a> {
+    /// The recording.
+    pub source: &'a MediaSource,
+    /// What [`Ffmpeg::probe`] found in it.
+    pub probe: &'a Probe,
+    /// What to keep: ordered, not overlapping. Moved to the nearest frames of the video.
+    pub keep: &'a [Segment],
+    /// The MP4 file to write.
+    pub to: &'a Path,
+}
+
+impl Ffmpeg {
+    /// Renders the kept segments, one after the other, as MP4 (H.264, AAC), with the start of the
+    /// file ready for streaming. Metadata and chapters of the source are dropped: they would tell
+    /// of places and times that are no longer true. `progress` gets the fraction done, rising, up
+    /// to 1.0 at success.
+    ///
+    /// # Cancel safety
+    ///
+    /// `job.to` appears only when it is whole; a dropped future kills the process and removes
+    /// `<to>.part`.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Unsupported`] if there is nothing to keep or the segments are out of order,
+    /// or if more than a second of the source turns out to be missing, or as [`Ffmpeg::probe`].
+    pub async fn render_cuts(
+        &self,
+        call: ClipCall<'_>,
+        job: CutJob<'_>,
+        progress: impl FnMut(f64) + Send,
+    ) -> Result<(), MediaError> {
+        let span = ext_span!(ffmpeg.render { clip_file_uuid = %call.clip_file_uuid });
+        self.rendered(call, job, progress).traced(span).await
+    }
+
+    async fn rendered(
+        &self,
+        call: ClipCall<'_>,
+        job: CutJob<'_>,
+        mut progress: impl FnMut(f64) + Send,
+    ) -> Result<(), MediaError> {
+        let segments = segments(&job)?;
+        job.source.check().await?;
+        let graph = filter::graph(job.probe, &segments);
+        let part = PartFile::of(job.to);
+        let script = Script::of(
+            &graph,
+            job.to,
+            version::graph_file_option(self.check().await?),
+        );
+        script.write().await?;
+        let mut fractions = Progress::towards(total(&segments));
+        self.ffmpeg()
+            .args(job.source.input_args())
+            .args(script.args())
+            .args(output_args(&graph))
+            .arg(file_arg(part.path()))
+            .run(call.cancel, |line| {
+                if let Some(fraction) = fractions.line(line) {
+                    progress(fraction);
+                }
+            })
+            .await
+            .map_err(|error| explained(job.source, error))?;
+        complete(&job, fractions.missing())?;
+        keep(part, job.to).await?;
+        if let Some(whole) = fractions.end() {
+            progress(whole);
+        }
+        Ok(())
+    }
+}
+
+fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
+    let unsupported = |reason: &str| MediaError::Unsupported {
+        name: job.source.name(),
+        reason: reason.to_owned(),
+    };
+    if job.keep.windows(2).any(|pair| pair[1].from < pair[0].to) {
+        return Err(unsupported(
+            "the segments to keep overlap or are not in order",
+        ));
+    }
+    let fps = job.probe.video.as_ref().and_then(|video| video.fps);
+    let segments = filter::on_frames(job.keep, fps);
+    if segments.is_empty() {
+        return Err(unsupported("nothing of it is left to keep"));
+    }
+    Ok(segments)
+}
+
+/// ffmpeg calls it success when its input just ends, as an upload that was cut off does.
+fn complete(job: &CutJob<'_>, missing: Duration) -> Result<(), MediaError> {
+    if missing <= MAX_MISSING {
+        return Ok(());
+    }
+    let seconds = missing.as_secs_f64();
+    Err(MediaError::Unsupported {
+        name: job.source.name(),
+        reason: format!("it is damaged or cut off, the last {seconds:.1} s could not be rendered"),
+    })
+}
+
+fn output_args(graph: &Graph) -> Vec<&'static str> {
+    let mut args = Vec::new();
+    for output in &graph.outputs {
+        args.extend(["-map", output]);
+        args.extend_from_slice(if *output == "[v]" {
+            &VIDEO_CODEC
+        } else {
+            &AUDIO_CODEC
+        });
+    }
+    args.extend(["-map_metadata", "-1", "-map_chapters", "-1"]);
+    args.extend(["-movflags", "+faststart", "-progress", "pipe:1", "-nostats"]);
+    args.extend(["-f", "mp4", "-y"]);
+    args
+}
+
+/// How the graph gets to ffmpeg: as an argument, or in a file that is removed on drop.
+enum Script<'a> {
+    Arg(&'a str),
+    File {
+        text: &'a str,
+        path: PathBuf,
+        option: &'static str,
+    },
+}
+
+impl<'a> Script<'a> {
+    fn of(graph: &'a Graph, to: &Path, option: &'static str) -> Self {
+        if graph.text.len() <= MAX_GRAPH_ARG {
+            return Self::Arg(&graph.text);
+        }
+        Self::File {
+            text: &graph.text,
+            path: with_suffix(to, ".graph"),
+            option,
+        }
+    }
+
+    async fn write(&self) -> Result<(), MediaError> {
+        let Self::File { text, path, .. } = self else {
+            return Ok(());
+        };
+        let written = tokio::fs::write(path, text).await;
+        written.map_err(|source| MediaError::Io {
+            doing: "write",
+            path: path.clone(),
+            source,
+        })
+    }
+
+    fn args(&self) -> [OsString; 2] {
+        match self {
+            Self::Arg(text) => ["-filter_complex".into(), text.into()],
+            Self::File { path, option, .. } => [option.into(), path.into()],
+        }
+    }
+}
+
+impl Drop for Script<'_> {
+    fn drop(&mut self) {
+        if let Self::File { path, .. } = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Which ffmpeg this is.
+//!
+//! It deliberately parses only what decides an option: the major number.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::MediaError;
+use crate::process::ChildProcess;
+
+const MAX_OUTPUT: usize = 64 * 1024;
+
+/// Runs `program -version`.
+pub(super) async fn of(program: &Path) -> Result<String, MediaError> {
+    let run = ChildProcess::new(program).arg("-version");
+    let output = run.collect(&CancellationToken::new(), MAX_OUTPUT).await?;
+    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The third word of `ffmpeg version 5.1.9-0+deb12u1 Copyright ...`.
+fn parse(output: &str) -> String {
+    output
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+/// The option that reads a filter graph from a file. Version 7 brought the new spelling and
+/// deprecated the old one. Development builds (`N-...`) have no number, and are newer.
+pub(super) fn graph_file_option(version: &str) -> &'static str {
+    let digits = version.trim_start_matches('n');
+    let major = digits.split(|c: char| !c.is_ascii_digit()).next();
+    match major.and_then(|digits| digits.parse::<u32>().ok()) {
+        Some(major) if major < 7 => "-filter_complex_script",
+        _ => "-/filter_complex",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_several_builds() {
+        let table = [
+            (
+                "ffmpeg version 5.1.9-0+deb12u1 Copyright (c)",
+                "5.1.9-0+deb12u1",
+                "-filter_complex_script",
+            ),
+            (
+                "ffprobe version 7.1.5-0+deb13u1 Copyright",
+                "7.1.5-0+deb13u1",
+                "-/filter_complex",
+            ),
+            (
+                "ffmpeg version n6.1 Copyright",
+                "n6.1",
+                "-filter_complex_script",
+            ),
+            (
+                "ffmpeg version N-112233-gabc Copyright",
+                "N-112233-gabc",
+                "-/filter_complex",
+            ),
+            ("", "unknown", "-/filter_complex"),
+        ];
+        for (output, version, option) in table {
+            assert_eq!(parse(output), version);
+            assert_eq!(graph_file_option(version), option, "{version}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the roles that handle media work with: ffmpeg, storage and a place for scratch files, made
+//! from the settings that `--help` lists.
+//!
+//! It is the one place here that knows the runtime, and of it only how a process gets its settings.
+
+use std::path::PathBuf;
+
+use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
+
+use crate::{Ffmpeg, Scratch, ScratchError, Storage};
+
+const STORAGE_URL: &str = "storage-url";
+const SCRATCH_DIR: &str = "scratch-dir";
+
+/// ffmpeg, storage and scratch space. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Media {
+    /// ffmpeg and ffprobe.
+    pub ffmpeg: Ffmpeg,
+    /// Where clips, edit lists and exports lie.
+    pub storage: Storage,
+    scratch_root: PathBuf,
+}
+
+impl Media {
+    /// These three.
+    #[must_use]
+    pub fn new(ffmpeg: Ffmpeg, storage: Storage, scratch_root: PathBuf) -> Self {
+        Self {
+            ffmpeg,
+            storage,
+            scratch_root,
+        }
+    }
+
+    /// A scratch directory for one task, gone when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ScratchError`] if it cannot be made.
+    pub fn scratch(&self, label: &str) -> Result<Scratch, ScratchError> {
+        Scratch::new(&self.scratch_root, label)
+    }
+}
+
+impl Dependencies for Media {
+    const SETTINGS: &'static [Setting] = &[
+        Setting {
+            name: STORAGE_URL,
+            help: "Where clips and exports lie: file:///absolute/dir, or s3://bucket/prefix with \
+                   AWS_* variables [default: file:// in this user's data directory]",
+            default: None,
+        },
+        Setting {
+            name: SCRATCH_DIR,
+            help: "Where tasks keep files while they run [default: in the system's temporary \
+                   directory]",
+            default: None,
+        },
+    ];
+
+    fn load(settings: &Settings) -> Result<Self, LoadError> {
+        let url = settings.get(STORAGE_URL).map(str::to_owned);
+        let url = match url {
+            Some(url) => url,
+            None => default_storage_url()?,
+        };
+        let storage = Storage::open(&url).map_err(|error| LoadError::new(STORAGE_URL, error))?;
+        let scratch_root = settings.get(SCRATCH_DIR).map(PathBuf::from);
+        let scratch_root = scratch_root.unwrap_or_else(|| std::env::temp_dir().join("sapari"));
+        Ok(Self::new(Ffmpeg::in_path(), storage, scratch_root))
+    }
+
+    fn check(&self) -> Check {
+        let ffmpeg = self.ffmpeg.clone();
+        Box::pin(async move {
+            let version = ffmpeg.check().await?;
+            tracing::info!(version, "ffmpeg found");
+            Ok(())
+        })
+    }
+}
+
+/// By the XDG rules: `$XDG_DATA_HOME`, or `.local/share` at home.
+fn default_storage_url() -> Result<String, LoadError> {
+    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let data = dir("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(dir("HOME")?.join(".local/share")));
+    let place = data.map(|data| data.join("sapari/storage"));
+    let url = place.and_then(|place| url::Url::from_directory_path(place).ok());
+    let missing = || LoadError::new(STORAGE_URL, "no home directory is known: set it");
+    url.map(String::from).ok_or_else(missing)
+}

@@ -1,0 +1,95 @@
+//! The roles: one kind of worker process, one queue, one `service.name` each.
+//! A role stands here once it has a worker.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sapari_runtime::host::Process;
+use sapari_runtime::queue::Queue;
+
+/// One kind of worker process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Listens to projects and decides what to cut.
+    Analysis,
+    /// Cuts, encodes and stores exports.
+    Render,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Analysis, Self::Render];
+
+    /// The role's name as people type it, and as its queue is called.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Render => "render",
+        }
+    }
+
+    /// The role's queue.
+    #[must_use]
+    pub const fn queue(self) -> Queue {
+        match self {
+            Self::Analysis | Self::Render => Queue::named(self.as_str()).levels(4),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A name that is no role's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownRole(String);
+
+impl fmt::Display for UnknownRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        write!(
+            f,
+            "there is no role {:?}; the roles are {}",
+            self.0,
+            known.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for UnknownRole {}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| UnknownRole(text.to_owned()))
+    }
+}
+
+impl Process for Role {
+    const APP: &'static str = "sapari";
+
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn queue(self) -> Queue {
+        Role::queue(self)
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Analysis => {
+                "Runs the analysis worker: listens to projects and decides what to cut"
+            }
+            Self::Render => "Runs the render worker: cuts, encodes and stores exports",
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The spans only the runtime makes: `publish <task>`, `taskiq.<task>`, `<worker>.pipeline`,
+//! `step.<id>`.
+//!
+//! It does not decide outcomes or names: the runtime passes them in. Names must be of low
+//! cardinality, so a task nobody registered is passed as `unknown` with its raw name beside it.
+//!
+//! The name and the kind are given when the span is made: recorded later they are ignored.
+
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::attributes::{self, AttrValue, saturating_i64};
+use crate::propagation::Carrier;
+
+/// The static name of the call site of task spans: the log lines find the task by it.
+pub(crate) const TASK_CALLSITE: &str = "taskiq.task";
+
+/// What a `publish <task>` span says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishSpan<'a> {
+    /// `messaging.system`, for example `rabbitmq`.
+    pub system: &'a str,
+    /// `messaging.destination.name`.
+    pub destination: &'a str,
+    /// The task's name, known and of low cardinality.
+    pub task_name: &'a str,
+    /// The id of the message, which is the id of the task.
+    pub task_id: &'a str,
+    /// The level of the queue it is published to.
+    pub priority: u8,
+}
+
+/// How a task span relates to the context that came with the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parenting {
+    /// A child of the kick, with a link to it.
+    #[default]
+    Child,
+    /// A root of its own trace with a link to the kick, for wide fan-out.
+    Link,
+}
+
+/// Where a task came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskType {
+    /// Somebody kicked it.
+    #[default]
+    Queue,
+    /// The scheduler fired it.
+    Cron,
+}
+
+impl TaskType {
+    /// The value of the `task_type` attribute.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Cron => "cron",
+        }
+    }
+}
+
+/// What a `taskiq.<task>` span says when the handler starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TaskSpan<'a> {
+    /// `messaging.system`, for example `rabbitmq`.
+    pub system: &'a str,
+    /// `messaging.destination.name`.
+    pub destination: &'a str,
+    /// The task's name; `unknown` when nobody registered it.
+    pub task_name: &'a str,
+    /// The name as it came, when `task_name` is `unknown`.
+    pub raw_task_name: Option<&'a str>,
+    /// The id of the task, the same for every attempt.
+    pub task_id: &'a str,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// After how many attempts it is dead.
+    pub max_attempts: u32,
+    /// The queue it was taken from.
+    pub queue: &'a str,
+    /// The level of the queue.
+    pub priority: u8,
+    /// How long it waited, when the message says when it was published.
+    pub queue_wait_ms: Option<u64>,
+    /// Whether the broker delivered it before.
+    pub redelivered: bool,
+    /// Kicked or scheduled.
+    pub task_type: TaskType,
+    /// Which schedule fired it.
+    pub schedule_id: Option<&'a str>,
+    /// Child of the kick, or root with a link.
+    pub parenting: Parenting,
+}
+
+/// What a `<worker>.pipeline` span says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PipelineSpan<'a> {
+    /// The worker, for example `render`.
+    pub worker: &'a str,
+    /// How many steps the graph has.
+    pub steps: usize,
+    /// Correlation keys, for example `project_uuid`.
+    pub keys: &'a [(&'static str, String)],
+}
+
+/// What a `step.<id>` span says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepSpan<'a> {
+    /// The step's id.
+    pub id: &'a str,
+    /// The ids of the steps it waits for, comma separated.
+    pub depends_on: &'a str,
+    /// Which attempt of the step this is, from 1.
+    pub attempt: u32,
+}
+
+/// `publish <task>`, kind producer: from the kick until the broker confirmed. Only the runtime
+/// calls this.
+#[must_use]
+pub fn publish_span(attrs: &PublishSpan<'_>) -> Span {
+    info_span!(
+        "publish",
+        otel.name = %format_args!("publish {}", attrs.task_name),
+        otel.kind = "producer",
+        messaging.system = attrs.system,
+        messaging.destination.name = attrs.destination,
+        messaging.operation.name = "publish",
+        messaging.operation.type = "send",
+        messaging.message.id = attrs.task_id,
+        taskiq.task_name = attrs.task_name,
+        taskiq.priority = i64::from(attrs.priority),
+    )
+}
+
+/// `taskiq.<task>`, kind consumer: from the handler's start until the message is settled, so the
+/// whole of it must run inside the span. Only the runtime calls this.
+///
+/// It is a child of the kick with a link to it, or a root when the message carries no context or
+/// a malformed one: tracing never fails a task.
+#[must_use]
+pub fn task_span(attrs: &TaskSpan<'_>, parent: &Carrier) -> Span {
+    let span = new_task_span(attrs);
+    // Before anything enters the span: a parent set later is refused.
+    if !span.is_disabled() {
+        adopt(&span, attrs.parenting, parent);
+    }
+    span
+}
+
+fn new_task_span(attrs: &TaskSpan<'_>) -> Span {
+    // An explicit root: whatever span the consuming loop is in is not the task's parent.
+    info_span!(
+        parent: None,
+        TASK_CALLSITE,
+        otel.name = %format_args!("taskiq.{}", attrs.task_name),
+        otel.kind = "consumer",
+        messaging.system = attrs.system,
+        messaging.destination.name = attrs.destination,
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.message.id = attrs.task_id,
+        messaging.redelivered = attrs.redelivered,
+        taskiq.task_id = attrs.task_id,
+        taskiq.task_name = attrs.task_name,
+        taskiq.raw_task_name = attrs.raw_task_name,
+        taskiq.attempt = i64::from(attrs.attempt),
+        taskiq.max_attempts = i64::from(attrs.max_attempts),
+        taskiq.queue = attrs.queue,
+        taskiq.priority = i64::from(attrs.priority),
+        taskiq.queue_wait_ms = attrs.queue_wait_ms.map(saturating_i64),
+        task_type = attrs.task_type.as_str(),
+        schedule.id = attrs.schedule_id,
+        taskiq.outcome = Empty,
+        taskiq.retry.delay_ms = Empty,
+    )
+}
+
+fn adopt(span: &Span, parenting: Parenting, carrier: &Carrier) {
+    let context = carrier.extract();
+    let kick = context.span().span_context().clone();
+    if !kick.is_valid() {
+        report_unusable(carrier);
+        return;
+    }
+    let parent = match parenting {
+        Parenting::Child => context,
+        Parenting::Link => Context::new(),
+    };
+    if let Err(reason) = span.set_parent(parent) {
+        tracing::debug!(%reason, "the task's span starts a trace of its own");
+    }
+    span.add_link(kick);
+}
+
+fn report_unusable(carrier: &Carrier) {
+    if let Some(traceparent) = carrier.malformed() {
+        tracing::debug!(
+            traceparent,
+            "the message's traceparent is malformed: the task's span starts a trace of its own"
+        );
+    }
+}
+
+/// `<worker>.pipeline`, kind internal: the graph of steps inside a task's body. Only the runtime
+/// calls this.
+#[must_use]
+pub fn pipeline_span(attrs: &PipelineSpan<'_>) -> Span {
+    let span = info_span!(
+        "pipeline",
+        otel.name = %format_args!("{}.pipeline", attrs.worker),
+        otel.kind = "internal",
+        pipeline.steps = i64::try_from(attrs.steps).unwrap_or(i64::MAX),
+        pipeline.outcome = Empty,
+        pipeline.critical_path = Empty,
+    );
+    set_keys(&span, attrs.keys);
+    span
+}
+
+/// `step.<id>`, kind internal. Only the runtime calls this.
+#[must_use]
+pub fn step_span(attrs: &StepSpan<'_>) -> Span {
+    info_span!(
+        "step",
+        otel.name = %format_args!("step.{}", attrs.id),
+        otel.kind = "internal",
+        step.id = attrs.id,
+        step.depends_on = attrs.depends_on,
+        step.attempt = i64::from(attrs.attempt),
+        step.outcome = Empty,
+        step.wait_ms = Empty,
+    )
+}
+
+/// Puts correlation keys on a span; give them before the span is entered.
+pub fn set_keys(span: &Span, keys: &[(&'static str, String)]) {
+    if span.is_disabled() {
+        return;
+    }
+    for (key, value) in keys {
+        span.set_attribute(*key, value.clone());
+    }
+}
+
+/// Sets an attribute that the span did not declare, for example `usage.tokens`.
+pub fn set_attribute(span: &Span, key: impl Into<String>, value: impl Into<AttrValue>) {
+    attributes::set_attribute(span, key.into(), value.into());
+}
+
+/// Records `taskiq.outcome`: done, retry, snooze, dead, interrupted or cancelled.
+pub fn record_outcome(span: &Span, outcome: &str) {
+    span.record("taskiq.outcome", outcome);
+}
+
+/// Records `taskiq.retry.delay_ms`: how long until the next attempt.
+pub fn record_retry_delay(span: &Span, delay: Duration) {
+    span.record("taskiq.retry.delay_ms", millis(delay));
+}
+
+/// Records `step.outcome`: done, failed, timeout, cancelled, skipped or resumed.
+pub fn record_step_outcome(span: &Span, outcome: &str) {
+    span.record("step.outcome", outcome);
+}
+
+/// Records `step.wait_ms`: how long the step was ready before it ran.
+pub fn record_step_wait(span: &Span, wait: Duration) {
+    span.record("step.wait_ms", millis(wait));
+}
+
+/// Records `pipeline.outcome` and `pipeline.critical_path` (step ids, comma separated).
+pub fn record_pipeline_outcome(span: &Span, outcome: &str, critical_path: &str) {
+    span.record("pipeline.outcome", outcome);
+    span.record("pipeline.critical_path", critical_path);
+}
+
+/// Records `error.type` without marking the span failed, for an outcome that is not a failure.
+pub fn record_error_type(span: &Span, error_type: &str) {
+    attributes::set_attribute(span, "error.type".to_owned(), error_type.into());
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

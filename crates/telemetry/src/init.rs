@@ -1,0 +1,160 @@
+//! Turns telemetry on for a process, once, from `main`.
+//!
+//! It reads no variables (see [`crate::settings`]) and does not capture the `log` crate: with
+//! filters per layer, that makes the span after a `log_enabled!` vanish.
+
+mod error;
+mod exporters;
+mod guard;
+mod report;
+mod resource;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use opentelemetry::global;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{
+    BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter,
+};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::Registry;
+
+pub use error::InitError;
+pub use guard::Guard;
+
+use crate::console::ConsoleProcessor;
+use crate::layer::span_layer;
+use crate::log::{LogFilter, LogLayer};
+use crate::propagation;
+use crate::settings::{Batch, Settings};
+use crate::tree::TreeStyle;
+
+/// Where lines and trees go when not to stderr.
+#[derive(Default)]
+pub struct Outputs {
+    /// For log lines.
+    pub log: Option<Box<dyn Write + Send>>,
+    /// For the trees of the console exporter.
+    pub console: Option<Box<dyn Write + Send>>,
+    /// Gets every span too.
+    #[cfg(feature = "testing")]
+    pub collector: Option<crate::testing::Collector>,
+}
+
+impl fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outputs").finish_non_exhaustive()
+    }
+}
+
+/// Turns telemetry on; keep the guard until the process ends.
+///
+/// # Errors
+/// When an exporter cannot be built, or when this process has a global subscriber already.
+pub fn init(settings: Settings) -> Result<Guard, InitError> {
+    init_with(settings, Outputs::default())
+}
+
+/// As [`init`], with other outputs than stderr.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(settings: Settings, mut outputs: Outputs) -> Result<Guard, InitError> {
+    let (traces, metrics) = if settings.disabled {
+        (None, None)
+    } else {
+        let (traces, metrics) = providers(&settings, &mut outputs)?;
+        (Some(traces), Some(metrics))
+    };
+    let guard = Guard::new(traces.clone(), metrics.clone());
+    let spans = traces.map(|provider| span_layer(provider.tracer("sapari-telemetry")));
+    let propagators = settings.propagators;
+    let subscriber = Registry::default()
+        .with(spans)
+        .with(log_layer(settings, outputs.log));
+    // An early return drops the guard, which stops what was started.
+    tracing::subscriber::set_global_default(subscriber).map_err(InitError::SubscriberSet)?;
+    propagation::install(propagators);
+    if let Some(metrics) = metrics {
+        global::set_meter_provider(metrics);
+    }
+    Ok(guard)
+}
+
+fn log_layer<S>(
+    settings: Settings,
+    output: Option<Box<dyn Write + Send>>,
+) -> impl Layer<S> + Send + Sync
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    let layer = LogLayer {
+        format: settings.log_format,
+        colours: settings.colours,
+        service: settings.service_name,
+        output: Mutex::new(output.unwrap_or_else(|| Box::new(io::stderr()))),
+    };
+    layer.with_filter(LogFilter(settings.log_filter))
+}
+
+fn providers(
+    settings: &Settings,
+    outputs: &mut Outputs,
+) -> Result<(SdkTracerProvider, SdkMeterProvider), InitError> {
+    let resource = resource::resource(settings);
+    let exporters = exporters::build(&settings.otlp)?;
+    let traces = tracer_provider(settings, &resource, outputs, exporters.spans)?;
+    let metrics = meter_provider(resource, exporters.metrics);
+    Ok((traces, metrics))
+}
+
+fn tracer_provider(
+    settings: &Settings,
+    resource: &Resource,
+    outputs: &mut Outputs,
+    exporters: Vec<exporters::Spans>,
+) -> Result<SdkTracerProvider, InitError> {
+    let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
+    for exporter in exporters {
+        builder = builder.with_span_processor(batched(exporter, settings.batch));
+    }
+    if settings.console {
+        let output = outputs.console.take();
+        let output = output.unwrap_or_else(|| Box::new(io::stderr()));
+        let style = TreeStyle::for_people(settings.colours);
+        let console = ConsoleProcessor::new(output, style).map_err(InitError::Thread)?;
+        builder = builder.with_span_processor(console);
+    }
+    #[cfg(feature = "testing")]
+    if let Some(collector) = outputs.collector.take() {
+        builder = builder.with_simple_exporter(collector);
+    }
+    Ok(builder.build())
+}
+
+fn batched<E: SpanExporter + 'static>(exporter: E, batch: Batch) -> BatchSpanProcessor {
+    BatchSpanProcessor::builder(exporter)
+        .with_batch_config(batch_config(batch))
+        .build()
+}
+
+fn batch_config(batch: Batch) -> BatchConfig {
+    BatchConfigBuilder::default()
+        .with_max_queue_size(batch.queue)
+        .with_max_export_batch_size(batch.size)
+        .with_scheduled_delay(batch.delay)
+        .build()
+}
+
+fn meter_provider(resource: Resource, exporters: Vec<exporters::Metrics>) -> SdkMeterProvider {
+    let mut builder = SdkMeterProvider::builder().with_resource(resource);
+    for exporter in exporters {
+        builder = builder.with_periodic_exporter(exporter);
+    }
+    builder.build()
+}

@@ -1,0 +1,105 @@
+//! The metrics of the runtime, over the global meter: make it after `init`.
+//!
+//! Labels are bounded: never ids, and a task nobody registered is passed as `unknown` by the
+//! caller. It does not serve the Prometheus text.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use opentelemetry::{KeyValue, global};
+
+/// Seconds, up to an hour: a render takes twenty minutes.
+const TASK_BUCKETS: [f64; 16] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 1800.0,
+    3600.0,
+];
+
+/// What OpenTelemetry's conventions advise for messaging.
+const MESSAGING_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// The instruments of the task runtime.
+#[derive(Clone, Debug)]
+pub struct TaskMetrics {
+    tasks: Counter<u64>,
+    task_duration: Histogram<f64>,
+    queue_wait: Histogram<f64>,
+    in_flight: UpDownCounter<i64>,
+    process: Histogram<f64>,
+    operation: Histogram<f64>,
+    publish_failures: Counter<u64>,
+}
+
+impl Default for TaskMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TaskMetrics {
+    /// The instruments on the global meter; without [`crate::init()`] they count nowhere.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::on(&global::meter("sapari-telemetry"))
+    }
+
+    fn on(meter: &Meter) -> Self {
+        Self {
+            tasks: meter.u64_counter("taskiq_tasks_total").build(),
+            task_duration: seconds(meter, "taskiq_task_duration_seconds", &TASK_BUCKETS),
+            queue_wait: seconds(meter, "taskiq_queue_wait_seconds", &TASK_BUCKETS),
+            in_flight: meter.i64_up_down_counter("taskiq_tasks_in_flight").build(),
+            process: seconds(meter, "messaging.process.duration", &MESSAGING_BUCKETS),
+            operation: seconds(
+                meter,
+                "messaging.client.operation.duration",
+                &MESSAGING_BUCKETS,
+            ),
+            publish_failures: meter.u64_counter("taskiq_publish_failures_total").build(),
+        }
+    }
+
+    /// An attempt of a task ended; `task` is `unknown` when nobody registered it.
+    pub fn task_finished(&self, task: &str, outcome: &'static str, seconds: f64) {
+        let task = KeyValue::new("task", task.to_owned());
+        let labels = [task.clone(), KeyValue::new("outcome", outcome)];
+        self.tasks.add(1, &labels);
+        self.task_duration.record(seconds, &labels);
+        let operation = KeyValue::new("messaging.operation.name", "process");
+        self.process.record(seconds, &[operation, task]);
+    }
+
+    /// A task started after it waited in its queue.
+    pub fn queue_wait(&self, queue: &str, seconds: f64) {
+        self.queue_wait.record(seconds, &[queue_label(queue)]);
+    }
+
+    /// Tasks started (`+1`) or ended (`-1`).
+    pub fn in_flight(&self, queue: &str, delta: i64) {
+        self.in_flight.add(delta, &[queue_label(queue)]);
+    }
+
+    /// A publish was confirmed, or failed.
+    pub fn published(&self, queue: &str, ok: bool, seconds: f64) {
+        let labels = [
+            KeyValue::new("messaging.operation.name", "publish"),
+            KeyValue::new("messaging.destination.name", queue.to_owned()),
+            KeyValue::new("ok", ok),
+        ];
+        self.operation.record(seconds, &labels);
+        if !ok {
+            self.publish_failures.add(1, &[queue_label(queue)]);
+        }
+    }
+}
+
+fn queue_label(queue: &str) -> KeyValue {
+    KeyValue::new("queue", queue.to_owned())
+}
+
+fn seconds(meter: &Meter, name: &'static str, buckets: &[f64]) -> Histogram<f64> {
+    meter
+        .f64_histogram(name)
+        .with_unit("s")
+        .with_boundaries(buckets.to_vec())
+        .build()
+}

@@ -1,0 +1,14 @@
+//! `sapari-worker --role ROLE`: any role in one binary, for images and hosts that carry only one. The process of a role is the
+//! same as its own binary's: same queue, same `service.name`.
+
+use std::process::ExitCode;
+
+use sapari_runtime::host::{Program, main_of_any};
+use sapari_tasks::Role;
+
+fn main() -> ExitCode {
+    main_of_any(vec![
+        Program::new(Role::Analysis, sapari_analysis::worker),
+        Program::new(Role::Render, sapari_render::worker),
+    ])
+}

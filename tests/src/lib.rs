@@ -1,1 +1,9 @@
-//! Skeleton.
+//! Behaviour of the whole: spans, brokers and result stores, processes and their faults, and the rules that the tree keeps.
+//! One test binary, because on two cores each further one costs a link. Needs RabbitMQ, Redis and ffmpeg: nothing is skipped.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod spans;

@@ -93,6 +93,12 @@ impl TaskError {
         std::iter::successors(Some(first), |error| (*error).source()).map(ToString::to_string)
     }
 
+    /// The whole chain as one sentence: the error, and its causes behind it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        self.chain().collect::<Vec<_>>().join(": ")
+    }
+
     /// The error that was returned.
     #[must_use]
     pub fn source(&self) -> &(dyn StdError + Send + Sync + 'static) {
@@ -141,8 +147,7 @@ impl fmt::Display for TaskError {
 
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chain: Vec<String> = self.chain().collect();
-        write!(f, "{:?}: {}", self.kind, chain.join(": "))
+        write!(f, "{:?}: {}", self.kind, self.sentence())
     }
 }
 

@@ -68,6 +68,12 @@ impl Running {
         &self.broker
     }
 
+    /// The same broker, to look at after the worker has ended.
+    #[must_use]
+    pub fn memory_broker(&self) -> MemoryBroker {
+        self.broker.clone()
+    }
+
     /// Asks the worker to drain, without waiting for it.
     pub fn shut_down(&self) {
         self.shutdown.cancel();

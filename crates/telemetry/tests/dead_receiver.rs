@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
-use sapari_telemetry::{Defaults, Settings, ext_span, init};
+use sapari_telemetry::{Defaults, Settings, TaskMetrics, ext_span, init};
 
 #[test]
 fn shutdown_gives_up_at_the_deadline() {
@@ -15,6 +15,7 @@ fn shutdown_gives_up_at_the_deadline() {
     });
     let guard = init(settings.unwrap()).unwrap();
     ext_span!(whisper.transcribe { clip = 7 }).in_scope(|| {});
+    TaskMetrics::new().in_flight("render", 1);
     let before = SystemTime::now();
     assert!(
         !guard.shutdown(Duration::from_millis(300)),

@@ -191,6 +191,14 @@ impl<'de> Deserializer<'de> for Arg {
     }
 }
 
+/// Why bytes are not a `T`: reads them once more, with errors that quote nothing of them.
+pub(super) fn what_is_wrong<T: DeserializeOwned>(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(bytes) {
+        Err(syntax) => syntax.to_string(),
+        Ok(value) => T::deserialize(Arg(value)).map_or_else(|error| error.0, |_| "it is one after all".to_owned()),
+    }
+}
+
 fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, ArgsError> {
     match (number.as_u64(), number.as_i64(), number.as_f64()) {
         (Some(n), _, _) => visitor.visit_u64(n),

@@ -48,12 +48,10 @@ pub struct Message {
     pub args: Args,
 }
 
-/// Bytes that are not a message.
+/// Bytes that are not a message: what is wrong with them, without repeating any of them.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the body is not a TaskIQ message; the caller must send JSON with task_id, task_name, labels, args and kwargs"
-)]
-pub struct Undecodable(#[source] serde_json::Error);
+#[error("the body is not a message in TaskIQ's JSON: {0}")]
+pub struct Undecodable(String);
 
 impl Message {
     /// Reads TaskIQ's JSON.
@@ -63,7 +61,7 @@ impl Message {
     pub fn decode(body: &[u8]) -> Result<Self, Undecodable> {
         serde_json::from_slice::<Wire>(body)
             .map(Self::from)
-            .map_err(Undecodable)
+            .map_err(|_| Undecodable(args::what_is_wrong::<Wire>(body)))
     }
 
     /// Writes TaskIQ's JSON.
@@ -191,6 +189,20 @@ mod tests {
         let third = message.next_attempt().next_attempt();
         assert_eq!(third.attempt(), 3);
         assert_eq!(third.labels.int(label::RETRIES), Some(2));
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_quotes_nothing() {
+        let table = [
+            (r#"{"task_id":"a","task_name":"x","args":"s3cret"}"#, "found a string, expected a sequence"),
+            (r#"{"task_id":"a"}"#, "missing field `task_name`"),
+            (r#"{"task_id":"s3 cret","task_name":"x"}"#, "a task id is 1 to 255 bytes of printable text without spaces"),
+            (r#"{"task_id":"#, "EOF while parsing a value at line 1 column 11"),
+        ];
+        for (body, reason) in table {
+            let said = Message::decode(body.as_bytes()).expect_err("no message").to_string();
+            assert_eq!(said, format!("the body is not a message in TaskIQ's JSON: {reason}"));
+        }
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub(crate) fn record(span: &Span, outcome: &Outcome) {
         mark_failed_with(
             span,
             error.type_name(),
-            &error.to_string(),
+            &error.sentence(),
             error.chain().skip(1),
         );
     }

@@ -161,7 +161,7 @@ impl Unfinished {
                 mark_failed_with(
                     &span,
                     error.type_name(),
-                    &error.to_string(),
+                    &error.sentence(),
                     error.chain().skip(1),
                 );
             }

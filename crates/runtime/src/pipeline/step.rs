@@ -147,7 +147,7 @@ impl Unfinished {
             mark_failed_with(
                 &self.span,
                 error.type_name(),
-                &error.to_string(),
+                &error.sentence(),
                 error.chain().skip(1),
             );
         }

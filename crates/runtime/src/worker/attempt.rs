@@ -56,7 +56,7 @@ async fn run_and_settle(
 ) {
     let begun = Instant::now();
     let (outcome, policy) = match (&reception.message, reception.known(engine)) {
-        (Err(_), _) => (undecodable(&reception), None),
+        (Err(reason), _) => (undecodable(reason), None),
         (Ok(message), None) => (unknown(message), None),
         (Ok(message), Some(registered)) => {
             let job = reception.job(engine, message, registered, span.clone());
@@ -105,20 +105,10 @@ impl Core for Body<'_> {
     }
 }
 
-fn undecodable(reception: &Reception) -> Outcome {
-    let error = reception
-        .message
-        .as_ref()
-        .err()
-        .map_or_else(String::new, |error| {
-            let cause = std::error::Error::source(error)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            format!("{error}: {cause}")
-        });
+fn undecodable(reason: &Undecodable) -> Outcome {
     Outcome::Dead {
         reason: DeadReason::Undecodable,
-        error: TaskError::permanent(error),
+        error: TaskError::permanent(reason.to_string()),
     }
 }
 

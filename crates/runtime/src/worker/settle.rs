@@ -248,18 +248,14 @@ fn report(ending: &Ending) {
         Outcome::Retry { error, after } => tracing::warn!(
             ms,
             ?after,
-            error = chain(error),
+            error = error.sentence(),
             "failed: will be tried again"
         ),
         Outcome::Dead { reason, error } => {
-            tracing::error!(ms, reason = reason.as_str(), error = chain(error), "dead")
+            tracing::error!(ms, reason = reason.as_str(), error = error.sentence(), "dead")
         }
-        Outcome::Failed(error) => tracing::error!(ms, error = chain(error), "dead"),
+        Outcome::Failed(error) => tracing::error!(ms, error = error.sentence(), "dead"),
     }
-}
-
-fn chain(error: &TaskError) -> String {
-    error.chain().collect::<Vec<_>>().join(": ")
 }
 
 impl Reception {

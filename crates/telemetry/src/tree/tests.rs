@@ -42,7 +42,7 @@ fn sample() -> Vec<SpanRecord> {
     }];
     vec![
         call,
-        span(3, Some(2), "step.a", 10, 850),
+        span(3, Some(2), "step.z", 10, 850),
         task,
         span(4, Some(2), "step.b", 11, 61_000_000),
         span(1, None, "publish render", 1, 13_200),
@@ -59,7 +59,7 @@ fn a_tree_for_people_has_aligned_durations() {
 trace 4bf92f35 render
 publish render                    13.2 ms
 └─ taskiq.render                   1.24 s
-   ├─ step.a                       850 µs
+   ├─ step.z                       850 µs
    └─ step.b                       1m 01s
       └─ ext.whisper.transcribe    250 ms  ✗ Timeout: timed out after 250 ms
 ";
@@ -74,7 +74,7 @@ fn a_tree_for_tests_has_kinds_and_numbered_ids() {
 trace <id 1> render
 publish render
 └─ taskiq.render [consumer]  link=<id 2>
-   ├─ step.a
+   ├─ step.z
    └─ step.b
       └─ ext.whisper.transcribe [client]  clip=<id 3>  ✗ Timeout: timed out after 250 ms
 ";

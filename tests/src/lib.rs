@@ -7,3 +7,5 @@ struct Readme;
 
 #[cfg(test)]
 mod spans;
+#[cfg(test)]
+mod tidy;

@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod memory;
 mod record;
 pub mod redis;
+pub mod url;
 
 use std::fmt;
 use std::time::Duration;

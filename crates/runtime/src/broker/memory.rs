@@ -290,3 +290,15 @@ impl Drop for MemoryReceipt {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::broker::conformance::exercise;
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_every_promise_of_a_broker() {
+        let broker = MemoryBroker::new();
+        exercise(async || Arc::new(broker.clone()) as Arc<dyn Broker>).await;
+    }
+}

@@ -113,6 +113,12 @@ impl RabbitBroker {
         Ok(Self { registry, publisher, publishing, consuming })
     }
 
+    /// Whether both connections stand now; for health pages.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.publishing.is_up() && self.consuming.is_up()
+    }
+
     fn names(&self) -> &Names {
         self.registry.names()
     }

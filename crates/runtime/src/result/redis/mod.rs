@@ -131,6 +131,31 @@ impl RedisResults {
     }
 }
 
+/// A second way to the keys, for tests of what others may have put there.
+#[cfg(feature = "testing")]
+impl RedisResults {
+    /// Puts any bytes where a result belongs.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`].
+    pub async fn put_raw(&self, id: &MessageId, bytes: &[u8], ttl: Duration) -> Result<(), ResultError> {
+        let mut commands = redis::pipe();
+        commands.cmd("SET").arg(self.key(id)).arg(bytes).arg("PX").arg(millis(ttl)).ignore();
+        self.run(&commands).await
+    }
+
+    /// How long the result is still kept; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`].
+    pub async fn time_left(&self, id: &MessageId) -> Result<Option<Duration>, ResultError> {
+        let mut commands = redis::pipe();
+        commands.cmd("PTTL").arg(self.key(id));
+        let (millis,): (i64,) = self.run(&commands).await?;
+        Ok(u64::try_from(millis).ok().map(Duration::from_millis))
+    }
+}
+
 fn manager_config() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))

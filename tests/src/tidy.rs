@@ -13,25 +13,45 @@ fn none(wrong: Vec<String>, rule: &str) {
 }
 
 /// Lines of production code that match, outside the places where they may stand.
-fn found(files: &[Source], matches: impl Fn(&str) -> bool, allowed: impl Fn(&str) -> bool) -> Vec<String> {
+fn found(
+    files: &[Source],
+    matches: impl Fn(&str) -> bool,
+    allowed: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let of_file = |file: &Source| {
         let lines = file.code_lines().filter(|(_, line)| matches(line));
-        lines.map(|(number, line)| format!("{}:{number}: {}", file.path, line.trim())).collect::<Vec<_>>()
+        lines
+            .map(|(number, line)| format!("{}:{number}: {}", file.path, line.trim()))
+            .collect::<Vec<_>>()
     };
-    files.iter().filter(|file| !allowed(&file.path)).flat_map(of_file).collect()
+    files
+        .iter()
+        .filter(|file| !allowed(&file.path))
+        .flat_map(of_file)
+        .collect()
 }
 
 #[test]
 fn the_tree_is_read_at_all() {
     let files = sources();
     assert!(files.len() > 60, "only {} files", files.len());
-    assert!(files.iter().any(|file| file.path == "crates/runtime/src/worker/settle.rs"));
+    assert!(
+        files
+            .iter()
+            .any(|file| file.path == "crates/runtime/src/worker/settle.rs")
+    );
 }
 
 #[test]
 fn every_file_says_what_it_is() {
-    let silent = sources().into_iter().filter(|file| !file.text.starts_with("//!")).map(|file| file.path);
-    none(silent.collect(), "a file opens with `//!`: what it is, and what it deliberately is not");
+    let silent = sources()
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//!"))
+        .map(|file| file.path);
+    none(
+        silent.collect(),
+        "a file opens with `//!`: what it is, and what it deliberately is not",
+    );
 }
 
 #[test]
@@ -45,28 +65,55 @@ fn no_file_holds_more_than_one_idea() {
 
 #[test]
 fn the_runtime_knows_no_sapari_name() {
-    let words = ["sapari", "analyze_project", "render_export", "project_uuid", "export_uuid", "ffmpeg", "asset"];
+    let words = [
+        "sapari",
+        "analyze_project",
+        "render_export",
+        "project_uuid",
+        "export_uuid",
+        "ffmpeg",
+        "asset",
+    ];
     let ours = ["sapari_runtime", "sapari_telemetry", "sapari_macros"];
     let named = |line: &str| {
-        let line = ours.iter().fold(line.to_lowercase(), |line, name| line.replace(name, ""));
+        let line = ours
+            .iter()
+            .fold(line.to_lowercase(), |line, name| line.replace(name, ""));
         words.iter().any(|word| line.contains(word))
     };
-    let runtime: Vec<Source> = sources().into_iter().filter(|file| file.path.starts_with("crates/runtime/")).collect();
-    none(found(&runtime, named, |_| false), "the runtime knows no name of the product");
+    let runtime: Vec<Source> = sources()
+        .into_iter()
+        .filter(|file| file.path.starts_with("crates/runtime/"))
+        .collect();
+    none(
+        found(&runtime, named, |_| false),
+        "the runtime knows no name of the product",
+    );
 }
 
 #[test]
 fn only_settle_settles() {
     let settles = |line: &str| line.contains(".ack()") || line.contains(".hand_back()");
-    let allowed = |path: &str| path == "crates/runtime/src/worker/settle.rs" || path.starts_with("crates/runtime/src/broker/");
-    none(found(&production(), settles, allowed), "only worker/settle acks or hands back");
+    let allowed = |path: &str| {
+        path == "crates/runtime/src/worker/settle.rs"
+            || path.starts_with("crates/runtime/src/broker/")
+    };
+    none(
+        found(&production(), settles, allowed),
+        "only worker/settle acks or hands back",
+    );
 }
 
 #[test]
 fn middleware_decides_and_does_not_do() {
     let does = |line: &str| line.contains(".publish(") || line.contains("Receipt");
-    let elsewhere = |path: &str| !path.starts_with("crates/runtime/src/middleware/") || path.ends_with("middleware/mod.rs");
-    none(found(&production(), does, elsewhere), "a middleware neither publishes nor settles");
+    let elsewhere = |path: &str| {
+        !path.starts_with("crates/runtime/src/middleware/") || path.ends_with("middleware/mod.rs")
+    };
+    none(
+        found(&production(), does, elsewhere),
+        "a middleware neither publishes nor settles",
+    );
 }
 
 #[test]
@@ -78,7 +125,10 @@ fn each_client_crate_has_one_home() {
         ("object_store::", "crates/services/src/ext/storage"),
     ];
     for (client, home) in homes {
-        let uses = |line: &str| line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).any(|word| word.starts_with(client));
+        let uses = |line: &str| {
+            line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                .any(|word| word.starts_with(client))
+        };
         let strays = found(&production(), uses, |path| path.starts_with(home));
         none(strays, &format!("only {home} speaks to {client}"));
     }
@@ -86,23 +136,58 @@ fn each_client_crate_has_one_home() {
 
 #[test]
 fn spans_come_from_the_taxonomy() {
-    let raw = |line: &str| ["info_span!", "debug_span!", "trace_span!", "warn_span!", "error_span!", " span!(", "#[instrument"].iter().any(|word| line.contains(word));
-    none(found(&production(), raw, |path| path.starts_with("crates/telemetry/")), "spans come from the taxonomy");
+    let raw = |line: &str| {
+        [
+            "info_span!",
+            "debug_span!",
+            "trace_span!",
+            "warn_span!",
+            "error_span!",
+            " span!(",
+            "#[instrument",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    };
+    none(
+        found(&production(), raw, |path| {
+            path.starts_with("crates/telemetry/")
+        }),
+        "spans come from the taxonomy",
+    );
 }
 
 #[test]
 fn nothing_is_unbounded() {
     let unbounded = |line: &str| line.contains("unbounded_channel") || line.contains("unbounded(");
-    none(found(&production(), unbounded, |_| false), "channels are bounded");
+    none(
+        found(&production(), unbounded, |_| false),
+        "channels are bounded",
+    );
 }
 
 #[test]
 fn serde_stands_only_on_what_crosses_a_boundary() {
-    let derives = |line: &str| line.contains("derive(") && (line.contains("Serialize") || line.contains("Deserialize"));
-    let boundaries = ["crates/tasks/", "crates/runtime/src/message/", "crates/runtime/src/result/record.rs", "crates/runtime/src/ping.rs"];
+    let derives = |line: &str| {
+        line.contains("derive(") && (line.contains("Serialize") || line.contains("Deserialize"))
+    };
+    let boundaries = [
+        "crates/tasks/",
+        "crates/runtime/src/message/",
+        "crates/runtime/src/result/record.rs",
+        "crates/runtime/src/ping.rs",
+    ];
     let reads_json = ["crates/services/src/ext/ffmpeg/probe_json.rs"];
-    let allowed = |path: &str| boundaries.iter().chain(&reads_json).any(|home| path.starts_with(home));
-    none(found(&production(), derives, allowed), "serde derives stand on args, outputs, messages and records");
+    let allowed = |path: &str| {
+        boundaries
+            .iter()
+            .chain(&reads_json)
+            .any(|home| path.starts_with(home))
+    };
+    none(
+        found(&production(), derives, allowed),
+        "serde derives stand on args, outputs, messages and records",
+    );
 }
 
 #[test]
@@ -112,33 +197,72 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
         sapari_services::Storage::open("memory://").expect("memory"),
         std::env::temp_dir(),
     );
-    let plans = [sapari_analysis::worker(media.clone()).into_plan(), sapari_render::worker(media).into_plan()];
-    let mut registered: Vec<&str> = plans.iter().flat_map(|plan| plan.tasks()).map(|task| task.name).filter(|name| *name != "ping").collect();
-    let mut declared: Vec<&str> = sapari_tasks::catalogue().iter().map(|task| task.name).collect();
+    let plans = [
+        sapari_analysis::worker(media.clone()).into_plan(),
+        sapari_render::worker(media).into_plan(),
+    ];
+    let mut registered: Vec<&str> = plans
+        .iter()
+        .flat_map(|plan| plan.tasks())
+        .map(|task| task.name)
+        .filter(|name| *name != "ping")
+        .collect();
+    let mut declared: Vec<&str> = sapari_tasks::catalogue()
+        .iter()
+        .map(|task| task.name)
+        .collect();
     registered.sort_unstable();
     declared.sort_unstable();
     assert_eq!(registered, declared, "each declaration has one handler");
     for plan in &plans {
         plan.check().expect("the worker is put together well");
     }
-    let in_workers: Vec<Source> = sources().into_iter().filter(|file| file.path.starts_with("crates/workers/")).collect();
-    let count = |word: &str| in_workers.iter().map(|file| file.code_lines().filter(|(_, line)| line.contains(word)).count()).sum::<usize>();
-    assert_eq!(count("#[task"), count(".task::<"), "each `#[task]` is registered with its worker");
+    let in_workers: Vec<Source> = sources()
+        .into_iter()
+        .filter(|file| file.path.starts_with("crates/workers/"))
+        .collect();
+    let count = |word: &str| {
+        in_workers
+            .iter()
+            .map(|file| {
+                file.code_lines()
+                    .filter(|(_, line)| line.contains(word))
+                    .count()
+            })
+            .sum::<usize>()
+    };
+    assert_eq!(
+        count("#[task"),
+        count(".task::<"),
+        "each `#[task]` is registered with its worker"
+    );
 }
 
 #[test]
 fn tests_are_neither_switched_off_nor_wait_by_sleeping() {
     // Under paused time a sleep is the work itself, and costs nothing.
     let paused = ["tests/src/spans/pipelines.rs"];
-    let idle = |line: &str| line.contains("#[ignore") || line.contains("thread::sleep") || line.contains("time::sleep(");
-    let tests: Vec<Source> = sources().into_iter().filter(|file| file.path.starts_with("tests/") && !file.path.ends_with("tidy.rs")).collect();
-    none(found(&tests, idle, |path| paused.contains(&path)), "a test waits for the event itself");
+    let idle = |line: &str| {
+        line.contains("#[ignore") || line.contains("thread::sleep") || line.contains("time::sleep(")
+    };
+    let tests: Vec<Source> = sources()
+        .into_iter()
+        .filter(|file| file.path.starts_with("tests/") && !file.path.ends_with("tidy.rs"))
+        .collect();
+    none(
+        found(&tests, idle, |path| paused.contains(&path)),
+        "a test waits for the event itself",
+    );
 }
 
 #[test]
 fn the_changelog_says_what_is_unreleased() {
     let text = std::fs::read_to_string(source::root().join("CHANGELOG.md")).expect("CHANGELOG.md");
     assert!(text.contains("## Unreleased"));
-    let architecture = std::fs::read_to_string(source::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    assert!(architecture.lines().count() <= 200, "ARCHITECTURE.md has at most 200 lines");
+    let architecture =
+        std::fs::read_to_string(source::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    assert!(
+        architecture.lines().count() <= 200,
+        "ARCHITECTURE.md has at most 200 lines"
+    );
 }

@@ -80,10 +80,6 @@ impl Process for Role {
         self.as_str()
     }
 
-    fn queue(self) -> Queue {
-        Role::queue(self)
-    }
-
     fn about(self) -> &'static str {
         match self {
             Self::Analysis => {

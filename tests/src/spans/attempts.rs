@@ -50,7 +50,9 @@ async fn act(args: Act, cx: TaskContext, State(snoozes): State<Snoozes>) -> Task
         How::Permanently => return Err("the file is gone").permanent(),
         How::Panic => panic!("no such luck"),
         How::Hang => std::future::pending().await,
-        How::Snooze if snoozes.0.fetch_add(1, Ordering::Relaxed) == 0 => return Err("too early").snooze(minutes(5)),
+        How::Snooze if snoozes.0.fetch_add(1, Ordering::Relaxed) == 0 => {
+            return Err("too early").snooze(minutes(5));
+        }
         How::Snooze => {}
         How::Kick => {
             cx.tasks().kick(Act { how: How::Succeed }).await?;
@@ -73,101 +75,156 @@ async fn acted(how: How) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn success() {
-    assert_tree(&acted(How::Succeed).await, r#"
+    assert_tree(
+        &acted(How::Succeed).await,
+        r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn retry_twice_then_success_are_siblings_under_the_kick() {
-    assert_tree(&acted(How::FailUntil(3)).await, r#"
+    assert_tree(
+        &acted(How::FailUntil(3)).await,
+        r#"
 publish act [producer]
 ├─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 ├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 └─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn attempts_used_up() {
-    assert_tree(&acted(How::FailUntil(9)).await, r#"
+    assert_tree(
+        &acted(How::FailUntil(9)).await,
+        r#"
 publish act [producer]
 ├─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 ├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 └─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=dead project=p1  ✗ Error: the disk is busy
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn permanent_error() {
-    assert_tree(&acted(How::Permanently).await, r#"
+    assert_tree(
+        &acted(How::Permanently).await,
+        r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Error: the file is gone
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn panic_is_a_failure_with_its_place() {
     let tree = without_lines(&acted(How::Panic).await);
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish act [producer]
 ├─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Panic: the handler panicked at tests/src/spans/attempts.rs: no such luck
 ├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Panic: the handler panicked at tests/src/spans/attempts.rs: no such luck
 └─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=dead project=p1  ✗ Panic: the handler panicked at tests/src/spans/attempts.rs: no such luck
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn timeout() {
-    assert_tree(&acted(How::Hang).await, r#"
+    assert_tree(
+        &acted(How::Hang).await,
+        r#"
 publish act [producer]
 ├─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Timeout: the attempt took longer than its timeout of 60s
 ├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Timeout: the attempt took longer than its timeout of 60s
 └─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=dead project=p1  ✗ Timeout: the attempt took longer than its timeout of 60s
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snooze_is_no_failure_and_counts_no_attempt() {
-    assert_tree(&acted(How::Snooze).await, r#"
+    assert_tree(
+        &acted(How::Snooze).await,
+        r#"
 publish act [producer]
 ├─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=snooze project=p1
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_kicks_a_task_in_its_own_trace() {
     let tree = tree(worker(), async |tasks, running| {
-        tasks.kick(Act { how: How::Kick }).await.expect("kicked").output().await.expect("done");
-        eventually("the second task", async || running.broker().depth(QUEUE).await.is_ok_and(|depth| depth.ready == [0; 4])).await;
+        tasks
+            .kick(Act { how: How::Kick })
+            .await
+            .expect("kicked")
+            .output()
+            .await
+            .expect("done");
+        eventually("the second task", async || {
+            running
+                .broker()
+                .depth(QUEUE)
+                .await
+                .is_ok_and(|depth| depth.ready == [0; 4])
+        })
+        .await;
     })
     .await;
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
    └─ publish act [producer]
       └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_task_is_dead_with_its_name_as_an_attribute() {
     let tree = tree(worker(), async |tasks, running| {
-        let handle = tasks.kick_named(QUEUE, "no_such_task", Args::default()).await.expect("kicked");
-        let failure = handle.record().await.expect("a record").outcome.expect_err("a failure");
+        let handle = tasks
+            .kick_named(QUEUE, "no_such_task", Args::default())
+            .await
+            .expect("kicked");
+        let failure = handle
+            .record()
+            .await
+            .expect("a record")
+            .outcome
+            .expect_err("a failure");
         assert_eq!(failure.reason.as_deref(), Some("unknown_task"));
         dead_letters(running, 1).await;
-        let letter = &running.broker().dead_letters(QUEUE, 9).await.expect("letters")[0];
-        assert_eq!((letter.reason(), letter.task_name()), (Some("unknown_task"), Some("no_such_task")));
+        let letter = &running
+            .broker()
+            .dead_letters(QUEUE, 9)
+            .await
+            .expect("letters")[0];
+        assert_eq!(
+            (letter.reason(), letter.task_name()),
+            (Some("unknown_task"), Some("no_such_task"))
+        );
         assert_eq!(letter.trace_id().map(str::len), Some(32));
     })
     .await;
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish no_such_task [producer]
 └─ taskiq.unknown [consumer]  taskiq.attempt=1 taskiq.outcome=dead taskiq.raw_task_name=no_such_task  ✗ Permanent: no handler for task "no_such_task" in this worker; deploy one, or correct the name
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,40 +232,78 @@ async fn args_of_the_wrong_shape_are_dead_at_once_and_not_repeated_in_the_span()
     let tree = tree(worker(), async |tasks, running| {
         let args = Args::from(json!({"how": "s3cret"}));
         let handle = tasks.kick_named(QUEUE, "act", args).await.expect("kicked");
-        let failure = handle.record().await.expect("a record").outcome.expect_err("a failure");
+        let failure = handle
+            .record()
+            .await
+            .expect("a record")
+            .outcome
+            .expect_err("a failure");
         assert_eq!(failure.reason.as_deref(), Some("bad_args"));
         dead_letters(running, 1).await;
-        let letter = &running.broker().dead_letters(QUEUE, 9).await.expect("letters")[0];
+        let letter = &running
+            .broker()
+            .dead_letters(QUEUE, 9)
+            .await
+            .expect("letters")[0];
         assert!(!letter.error().unwrap_or_default().contains("s3cret"));
     })
     .await;
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ BadArgs: the args do not fit the task: unknown variant, expected one of Succeed, FailUntil, Permanently, Panic, Hang, Snooze, Kick
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_no_message_are_dead_and_the_worker_lives_on() {
     let tree = tree(worker(), async |tasks, running| {
-        let route = Route { queue: QUEUE, level: QUEUE.level(Priority::High), delay: Duration::ZERO };
+        let route = Route {
+            queue: QUEUE,
+            level: QUEUE.level(Priority::High),
+            delay: Duration::ZERO,
+        };
         let headers = Headers::from([("task_id".to_owned(), "t-1".to_owned())]);
-        let parcel = Parcel { to: Destination::Work(route), id: String::new(), body: b"\xff not json".to_vec(), headers, priority: 0 };
+        let parcel = Parcel {
+            to: Destination::Work(route),
+            id: String::new(),
+            body: b"\xff not json".to_vec(),
+            headers,
+            priority: 0,
+        };
         running.broker().publish(parcel).await.expect("published");
         dead_letters(running, 1).await;
-        let letter = &running.broker().dead_letters(QUEUE, 9).await.expect("letters")[0];
-        assert_eq!((letter.reason(), letter.task_id()), (Some("undecodable"), Some("t-1")));
+        let letter = &running
+            .broker()
+            .dead_letters(QUEUE, 9)
+            .await
+            .expect("letters")[0];
+        assert_eq!(
+            (letter.reason(), letter.task_id()),
+            (Some("undecodable"), Some("t-1"))
+        );
         assert_eq!(letter.body, b"\xff not json");
-        tasks.kick(Act { how: How::Succeed }).await.expect("kicked").output().await.expect("the worker lives on");
+        tasks
+            .kick(Act { how: How::Succeed })
+            .await
+            .expect("kicked")
+            .output()
+            .await
+            .expect("the worker lives on");
     })
     .await;
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 taskiq.undecodable [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ Permanent: the body is not a message in TaskIQ's JSON: expected value at line 1 column 1
 
 trace <id 2> test
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,16 +312,29 @@ async fn an_interrupted_task_is_handed_back_without_an_attempt() {
     let (collector, _default) = Collector::scoped();
     let (tasks, running) = Harness::new(worker).start();
     let handle = tasks.kick(Act { how: How::Hang }).await.expect("kicked");
-    eventually("the task runs", async || running.broker().depth(QUEUE).await.is_ok_and(|depth| depth.ready == [0; 4])).await;
+    eventually("the task runs", async || {
+        running
+            .broker()
+            .depth(QUEUE)
+            .await
+            .is_ok_and(|depth| depth.ready == [0; 4])
+    })
+    .await;
     let broker = running.memory_broker();
     running.stop().await;
     let depth = broker.depth(QUEUE).await.expect("depth");
     assert_eq!((depth.ready, depth.dead), (vec![0, 1, 0, 0], 0));
-    assert!(matches!(handle.output().within(seconds(1)).await, Err(OutputError::NotYet(_))));
-    assert_tree(&collector.tree(&TreeStyle::for_tests(ATTRIBUTES)), r#"
+    assert!(matches!(
+        handle.output().within(seconds(1)).await,
+        Err(OutputError::NotYet(_))
+    ));
+    assert_tree(
+        &collector.tree(&TreeStyle::for_tests(ATTRIBUTES)),
+        r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=interrupted project=p1
-"#);
+"#,
+    );
 }
 
 /// A place in this file moves with every edit; that it is this file is what matters.
@@ -234,5 +342,7 @@ fn without_lines(tree: &str) -> String {
     let here = "attempts.rs:";
     let mut parts = tree.split(here);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + here + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'))
+    parts.fold(first, |text, part| {
+        text + here + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':')
+    })
 }

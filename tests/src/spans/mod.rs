@@ -6,8 +6,8 @@ mod pipelines;
 
 use std::time::Duration;
 
-use sapari_runtime::testing::{Harness, Running};
 use sapari_runtime::prelude::*;
+use sapari_runtime::testing::{Harness, Running};
 use sapari_telemetry::testing::Collector;
 use sapari_telemetry::tree::TreeStyle;
 
@@ -44,18 +44,31 @@ where
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let bound = tokio::time::Instant::now() + Duration::from_secs(3600);
     while !condition().await {
-        assert!(tokio::time::Instant::now() < bound, "{what} did not come true");
+        assert!(
+            tokio::time::Instant::now() < bound,
+            "{what} did not come true"
+        );
         tokio::time::advance(Duration::from_millis(50)).await;
     }
 }
 
 async fn dead_letters(running: &Running, count: u64) {
-    eventually("a dead letter", async || running.broker().depth(QUEUE).await.is_ok_and(|depth| depth.dead == count)).await;
+    eventually("a dead letter", async || {
+        running
+            .broker()
+            .depth(QUEUE)
+            .await
+            .is_ok_and(|depth| depth.dead == count)
+    })
+    .await;
 }
 
 /// Compares a tree, less its first line, with what is expected.
 #[track_caller]
 fn assert_tree(actual: &str, expected: &str) {
     let actual = actual.replace("trace <id 1> test\n", "");
-    assert!(actual.trim() == expected.trim(), "the tree is\n{actual}\nand not\n{expected}");
+    assert!(
+        actual.trim() == expected.trim(),
+        "the tree is\n{actual}\nand not\n{expected}"
+    );
 }

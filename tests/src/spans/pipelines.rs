@@ -43,7 +43,10 @@ async fn top(_cx: Cx) -> TaskResult<u32> {
 }
 
 async fn left(cx: Cx, top: Arc<u32>) -> TaskResult<u32> {
-    let run = cx.deps().0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let run = cx
+        .deps()
+        .0
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     sleep(seconds(5)).await;
     match cx.task().trouble {
         Some(Trouble::LeftFailsOnce) if run == 0 => Err("the first try".into()),
@@ -68,7 +71,11 @@ fn pipeline() -> Pipeline<Diamond, LeftRuns, u32> {
     let mut p = Pipeline::builder("desk");
     let top = p.step("top", (), top);
     let quick = Backoff::exponential(Duration::ZERO, Duration::ZERO);
-    let left = p.step(spec("left").attempts(2).timeout(seconds(20)).backoff(quick), (top,), left);
+    let left = p.step(
+        spec("left").attempts(2).timeout(seconds(20)).backoff(quick),
+        (top,),
+        left,
+    );
     let right = p.step("right", (top,), right);
     let sum = p.step("sum", (left, right), sum);
     p.output(sum)
@@ -97,7 +104,9 @@ async fn run(trouble: Option<Trouble>) -> (String, Result<u32, String>, Duration
 async fn a_diamond_takes_as_long_as_its_longer_side() {
     let (tree, result, took) = run(None).await;
     assert_eq!((result, took), (Ok(112), seconds(6)));
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
    └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=top,left,sum project=p1
@@ -105,14 +114,17 @@ publish diamond [producer]
       ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=done
       ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
       └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_fails_once_is_tried_again_alone() {
     let (tree, result, took) = run(Some(Trouble::LeftFailsOnce)).await;
     assert_eq!((result, took), (Ok(112), seconds(11)));
-    assert_tree(&tree, r#"
+    assert_tree(
+        &tree,
+        r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
    └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=top,left,sum project=p1
@@ -121,30 +133,42 @@ publish diamond [producer]
       ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
       ├─ step.left  step.depends_on=top step.attempt=2 step.outcome=done
       └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_step_cancels_its_siblings_at_once_and_is_named() {
     let (tree, result, took) = run(Some(Trouble::RightFails)).await;
     assert_eq!(took, seconds(4));
-    assert_eq!(result, Err("the task failed: step `right` failed: no right".to_owned()));
-    assert_tree(&tree, r#"
+    assert_eq!(
+        result,
+        Err("the task failed: step `right` failed: no right".to_owned())
+    );
+    assert_tree(
+        &tree,
+        r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Error: step `right` failed: no right
    └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,right project=p1  ✗ Error: step `right` failed: no right
       ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done
       ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=cancelled  ✗ cancelled: dropped before its end
       └─ step.right  step.depends_on=top step.attempt=1 step.outcome=failed  ✗ Error: no right
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_hangs_is_cut_off_at_its_timeout() {
     let (tree, result, took) = run(Some(Trouble::LeftHangs)).await;
     assert_eq!(took, seconds(41));
-    assert_eq!(result, Err("the task failed: step `left` failed: took longer than its timeout of 20s".to_owned()));
-    assert_tree(&tree, r#"
+    assert_eq!(
+        result,
+        Err("the task failed: step `left` failed: took longer than its timeout of 20s".to_owned())
+    );
+    assert_tree(
+        &tree,
+        r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
    └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,left project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
@@ -152,5 +176,6 @@ publish diamond [producer]
       ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=timeout  ✗ Timeout: took longer than its timeout of 20s
       ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
       └─ step.left  step.depends_on=top step.attempt=2 step.outcome=timeout  ✗ Timeout: took longer than its timeout of 20s
-"#);
+"#,
+    );
 }

@@ -21,15 +21,29 @@ fn floor(package: &str) -> Option<u8> {
 
 /// Each package of the workspace and what it depends on within it, tests left out.
 fn edges() -> BTreeMap<String, Vec<String>> {
-    let metadata = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).output().expect("cargo runs");
+    let metadata = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .output()
+        .expect("cargo runs");
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    packages.iter().map(|package| (text(&package["name"]), local_dependencies(package))).collect()
+    packages
+        .iter()
+        .map(|package| (text(&package["name"]), local_dependencies(package)))
+        .collect()
 }
 
 fn local_dependencies(package: &Value) -> Vec<String> {
     let dependencies = package["dependencies"].as_array().expect("dependencies");
-    let used = dependencies.iter().filter(|dependency| dependency["kind"].is_null() && dependency["path"].is_string());
+    let used = dependencies
+        .iter()
+        .filter(|dependency| dependency["kind"].is_null() && dependency["path"].is_string());
     used.map(|dependency| text(&dependency["name"])).collect()
 }
 
@@ -44,8 +58,11 @@ fn a_crate_uses_only_lower_floors() {
         if package == "sapari-tests" {
             continue;
         }
-        let own = floor(&package).unwrap_or_else(|| panic!("{package} stands on no floor: give it one here"));
-        let not_lower = uses.iter().filter(|used| floor(used).is_none_or(|floor| floor >= own));
+        let own = floor(&package)
+            .unwrap_or_else(|| panic!("{package} stands on no floor: give it one here"));
+        let not_lower = uses
+            .iter()
+            .filter(|used| floor(used).is_none_or(|floor| floor >= own));
         wrong.extend(not_lower.map(|used| format!("{package} uses {used}")));
     }
     super::none(wrong, "a crate uses lower floors only");
@@ -53,7 +70,14 @@ fn a_crate_uses_only_lower_floors() {
 
 #[test]
 fn services_never_see_a_broker() {
-    let services: Vec<_> = super::sources().into_iter().filter(|file| file.path.starts_with("crates/services/")).collect();
-    let brokers = |line: &str| line.contains("sapari_runtime::") && !line.contains("sapari_runtime::host::");
-    super::none(super::found(&services, brokers, |_| false), "services know the runtime's settings, and nothing else of it");
+    let services: Vec<_> = super::sources()
+        .into_iter()
+        .filter(|file| file.path.starts_with("crates/services/"))
+        .collect();
+    let brokers =
+        |line: &str| line.contains("sapari_runtime::") && !line.contains("sapari_runtime::host::");
+    super::none(
+        super::found(&services, brokers, |_| false),
+        "services know the runtime's settings, and nothing else of it",
+    );
 }

@@ -13,15 +13,23 @@ pub(super) struct Source {
 impl Source {
     /// Numbered lines that are neither blank nor comments, up to the file's own tests.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        let lines = self
+            .text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line));
         let before_tests = lines.take_while(|(_, line)| *line != "mod tests {");
-        before_tests.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+        before_tests
+            .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
     }
 }
 
 /// Where the workspace lies.
 pub(super) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the root").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests lies in the root")
+        .to_path_buf()
 }
 
 /// Every Rust file of the workspace.
@@ -37,9 +45,16 @@ pub(super) fn sources() -> Vec<Source> {
 /// The files that end up in binaries: no tests, no test support.
 pub(super) fn production() -> Vec<Source> {
     let test_file = |path: &str| {
-        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("conformance") || path.ends_with("testing.rs")
+        path.starts_with("tests/")
+            || path.contains("/tests/")
+            || path.ends_with("/tests.rs")
+            || path.contains("conformance")
+            || path.ends_with("testing.rs")
     };
-    sources().into_iter().filter(|file| !test_file(&file.path)).collect()
+    sources()
+        .into_iter()
+        .filter(|file| !test_file(&file.path))
+        .collect()
 }
 
 fn collect(directory: &Path, files: &mut Vec<Source>) {
@@ -49,7 +64,11 @@ fn collect(directory: &Path, files: &mut Vec<Source>) {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("text");
-            let name = path.strip_prefix(root()).expect("under the root").to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root())
+                .expect("under the root")
+                .to_string_lossy()
+                .into_owned();
             files.push(Source { path: name, text });
         }
     }

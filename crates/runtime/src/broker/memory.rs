@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,11 +11,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost, Parcel,
-    PublishError, Receipt,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost,
+    MAX_DELAY, Parcel, PublishError, Receipt,
 };
-use crate::message::Route;
-use crate::queue::{Level, Queue};
+use crate::message::{MAX_BODY_BYTES, Route};
+use crate::queue::{Level, MAX_LEVELS, Queue};
 
 /// The most messages that one queue holds before publishing to it is refused.
 const CAPACITY: usize = 1_000_000;
@@ -119,12 +120,11 @@ impl QueueState {
         }
     }
 
-    fn take_highest(&mut self) -> Option<(Level, Stored)> {
-        let (level, messages) = self
-            .ready
-            .iter_mut()
-            .rev()
-            .find(|(_, messages)| !messages.is_empty())?;
+    fn take_highest(&mut self, may_take: impl Fn(Level) -> bool) -> Option<(Level, Stored)> {
+        let fits = |(level, messages): &(&Level, &mut VecDeque<Stored>)| {
+            !messages.is_empty() && may_take(**level)
+        };
+        let (level, messages) = self.ready.iter_mut().rev().find(fits)?;
         messages.pop_front().map(|stored| (*level, stored))
     }
 
@@ -148,6 +148,7 @@ impl Broker for MemoryBroker {
 
     async fn publish(&self, parcel: Parcel) -> Result<(), PublishError> {
         let queue = parcel.to.queue();
+        refuse_beyond_limits(&parcel)?;
         let unroutable = || PublishError::Unroutable {
             queue: queue.name().to_owned(),
         };
@@ -160,33 +161,26 @@ impl Broker for MemoryBroker {
             _ if state.len() >= CAPACITY => Err(PublishError::Nacked {
                 queue: queue.name().to_owned(),
             }),
-            Destination::Work(route) => {
-                state.store(route, stored);
-                Ok(())
-            }
-            Destination::Dead(_) => {
-                state.dead.push_back(DeadLetter {
-                    body: stored.body,
-                    headers: stored.headers,
-                });
-                Ok(())
-            }
+            Destination::Work(route) => Ok(state.store(route, stored)),
+            Destination::Dead(_) => Ok(state.dead.push_back(DeadLetter {
+                body: stored.body,
+                headers: stored.headers,
+            })),
         })
         .ok_or_else(unroutable)??;
         self.shared.changed.notify_waiters();
         Ok(())
     }
 
-    async fn consume(
-        &self,
-        queue: Queue,
-        _prefetch: u16,
-    ) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         self.declare(queue).await?;
         self.with_queue(queue, |state| state.consumers += 1);
+        let unsettled = Arc::new(Unsettled::default());
         Ok(Box::new(MemoryConsumer {
             broker: self.clone(),
             queue,
+            prefetch: prefetch.max(1),
+            unsettled,
             stopped: false,
         }))
     }
@@ -231,6 +225,26 @@ impl Broker for MemoryBroker {
     }
 }
 
+/// What RabbitMQ would not take either.
+fn refuse_beyond_limits(parcel: &Parcel) -> Result<(), PublishError> {
+    let Destination::Work(route) = parcel.to else {
+        return Ok(());
+    };
+    if route.delay > MAX_DELAY {
+        return Err(PublishError::DelayTooLong {
+            delay: route.delay,
+            limit: MAX_DELAY,
+        });
+    }
+    if parcel.body.len() > MAX_BODY_BYTES {
+        return Err(PublishError::TooLarge {
+            bytes: parcel.body.len(),
+            limit: MAX_BODY_BYTES,
+        });
+    }
+    Ok(())
+}
+
 fn undeclared(queue: Queue) -> BrokerError {
     BrokerError::Refused {
         action: format!("look at queue {queue}"),
@@ -250,7 +264,19 @@ impl Destination {
 struct MemoryConsumer {
     broker: MemoryBroker,
     queue: Queue,
+    prefetch: u16,
+    unsettled: Arc<Unsettled>,
     stopped: bool,
+}
+
+/// How many deliveries of each level a consumer has given out that are not settled.
+#[derive(Default)]
+struct Unsettled([AtomicU16; MAX_LEVELS as usize]);
+
+impl Unsettled {
+    fn at(&self, level: Level) -> &AtomicU16 {
+        &self.0[usize::from(level.number())]
+    }
 }
 
 impl MemoryConsumer {
@@ -258,13 +284,17 @@ impl MemoryConsumer {
     fn take(&self) -> Result<Delivery, Option<Instant>> {
         let taken = self.broker.with_queue(self.queue, |state| {
             state.release_due(Instant::now());
-            state.take_highest().ok_or_else(|| state.next_due())
+            let may_take = |level| self.unsettled.at(level).load(Ordering::SeqCst) < self.prefetch;
+            state.take_highest(may_take).ok_or_else(|| state.next_due())
         });
         let (level, stored) = taken.unwrap_or(Err(None))?;
+        self.unsettled.at(level).fetch_add(1, Ordering::SeqCst);
+        let (shared, unsettled) = (Arc::clone(&self.broker.shared), Arc::clone(&self.unsettled));
         let receipt = MemoryReceipt {
-            shared: Arc::clone(&self.broker.shared),
+            shared,
             queue: self.queue,
             level,
+            unsettled,
             stored: Some(stored.clone()),
         };
         Ok(Delivery::new(
@@ -280,10 +310,7 @@ impl MemoryConsumer {
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        loop {
-            if self.stopped {
-                return None;
-            }
+        while !self.stopped {
             // Registered before looking, so that a message stored in between still wakes it.
             let changed = self.broker.shared.changed.notified();
             tokio::pin!(changed);
@@ -296,6 +323,7 @@ impl Consumer for MemoryConsumer {
                 }
             }
         }
+        None
     }
 
     async fn stop(&mut self) {
@@ -315,6 +343,7 @@ struct MemoryReceipt {
     shared: Arc<Shared>,
     queue: Queue,
     level: Level,
+    unsettled: Arc<Unsettled>,
     stored: Option<Stored>,
 }
 
@@ -332,8 +361,23 @@ impl Receipt for MemoryReceipt {
 
 impl Drop for MemoryReceipt {
     fn drop(&mut self) {
-        if let Some(stored) = self.stored.take() {
-            self.shared.give_back(self.queue, self.level, stored);
+        self.unsettled.at(self.level).fetch_sub(1, Ordering::SeqCst);
+        match self.stored.take() {
+            Some(stored) => self.shared.give_back(self.queue, self.level, stored),
+            // Settled: there is room for another one within the prefetch.
+            None => self.shared.changed.notify_waiters(),
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::broker::conformance::exercise;
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_every_promise_of_a_broker() {
+        let broker = MemoryBroker::new();
+        exercise(async || Arc::new(broker.clone()) as Arc<dyn Broker>).await;
     }
 }

@@ -6,10 +6,12 @@ pub mod conformance;
 mod dead;
 pub mod memory;
 pub mod rabbitmq;
+pub(crate) mod reach;
 pub mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -18,6 +20,9 @@ pub use dead::{DeadLetter, Obituary};
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route};
 use crate::queue::{Level, Queue};
+
+/// The longest delay that a broker takes: 13.6 years.
+pub const MAX_DELAY: Duration = Duration::from_millis(u32::MAX as u64 * 100);
 
 /// Text headers beside a body.
 pub type Headers = BTreeMap<String, String>;
@@ -274,11 +279,21 @@ pub enum PublishError {
         /// The most that is sent.
         limit: usize,
     },
+    /// The delay is beyond what a broker can wait: nothing was sent.
+    #[error(
+        "a delay of {delay:?} is over the limit of {limit:?}; keep such dates in a database, and kick when they are near"
+    )]
+    DelayTooLong {
+        /// What was asked for.
+        delay: Duration,
+        /// The longest delay, [`MAX_DELAY`].
+        limit: Duration,
+    },
     /// No confirm came in time: it may or may not be stored. Kick again with the same id.
     #[error(
         "the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id"
     )]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
     /// The connection went away before the confirm: it may or may not be stored. Kick again with the same id.
     #[error("the connection was lost before the broker confirmed. Kick again with the same id")]
     Disconnected(#[source] BoxError),
@@ -288,7 +303,7 @@ impl PublishError {
     /// Whether the same message may be taken later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::TooLarge { .. })
+        !matches!(self, Self::TooLarge { .. } | Self::DelayTooLong { .. })
     }
 
     /// A low-cardinality name for spans and metrics.
@@ -298,6 +313,7 @@ impl PublishError {
             Self::Unroutable { .. } => "Unroutable",
             Self::Nacked { .. } => "Nacked",
             Self::TooLarge { .. } => "TooLarge",
+            Self::DelayTooLong { .. } => "DelayTooLong",
             Self::Timeout(_) => "Timeout",
             Self::Disconnected(_) => "Disconnected",
         }

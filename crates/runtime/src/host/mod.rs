@@ -17,17 +17,14 @@ pub use dependencies::{Check, Dependencies, LoadError, Setting, Settings};
 pub use exit::{Exit, Failure, usage};
 pub use signals::until_signalled;
 
-use crate::queue::Queue;
 use crate::worker::{Plan, Worker};
 
-/// What a process is called, and which queue it serves.
+/// What a process is called.
 pub trait Process: Copy + Send + 'static {
     /// The product: the prefix of its environment variables in upper case, the name of its exchange, and its `service.namespace`.
     const APP: &'static str;
     /// The role as people type it, `asset-edit`.
     fn name(self) -> &'static str;
-    /// The role's queue.
-    fn queue(self) -> Queue;
     /// What the role does, in one line for `--help`.
     fn about(self) -> &'static str;
 }
@@ -36,7 +33,6 @@ pub trait Process: Copy + Send + 'static {
 pub struct Program {
     app: &'static str,
     role: &'static str,
-    queue: Queue,
     about: &'static str,
     settings: &'static [Setting],
     load: Box<dyn Fn(&Settings) -> Result<Loaded, LoadError> + Send + Sync>,
@@ -54,7 +50,6 @@ impl Program {
         Self {
             app: P::APP,
             role: process.name(),
-            queue: process.queue(),
             about: process.about(),
             settings: D::SETTINGS,
             load: Box::new(move |settings| load(settings, worker)),

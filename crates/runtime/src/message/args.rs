@@ -195,7 +195,8 @@ impl<'de> Deserializer<'de> for Arg {
 pub(super) fn what_is_wrong<T: DeserializeOwned>(bytes: &[u8]) -> String {
     match serde_json::from_slice::<Value>(bytes) {
         Err(syntax) => syntax.to_string(),
-        Ok(value) => T::deserialize(Arg(value)).map_or_else(|error| error.0, |_| "it is one after all".to_owned()),
+        Ok(value) => T::deserialize(Arg(value))
+            .map_or_else(|error| error.0, |_| "it is one after all".to_owned()),
     }
 }
 

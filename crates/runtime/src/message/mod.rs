@@ -194,14 +194,28 @@ mod tests {
     #[test]
     fn a_refusal_says_what_is_wrong_and_quotes_nothing() {
         let table = [
-            (r#"{"task_id":"a","task_name":"x","args":"s3cret"}"#, "found a string, expected a sequence"),
+            (
+                r#"{"task_id":"a","task_name":"x","args":"s3cret"}"#,
+                "found a string, expected a sequence",
+            ),
             (r#"{"task_id":"a"}"#, "missing field `task_name`"),
-            (r#"{"task_id":"s3 cret","task_name":"x"}"#, "a task id is 1 to 255 bytes of printable text without spaces"),
-            (r#"{"task_id":"#, "EOF while parsing a value at line 1 column 11"),
+            (
+                r#"{"task_id":"s3 cret","task_name":"x"}"#,
+                "a task id is 1 to 255 bytes of printable text without spaces",
+            ),
+            (
+                r#"{"task_id":"#,
+                "EOF while parsing a value at line 1 column 11",
+            ),
         ];
         for (body, reason) in table {
-            let said = Message::decode(body.as_bytes()).expect_err("no message").to_string();
-            assert_eq!(said, format!("the body is not a message in TaskIQ's JSON: {reason}"));
+            let said = Message::decode(body.as_bytes())
+                .expect_err("no message")
+                .to_string();
+            assert_eq!(
+                said,
+                format!("the body is not a message in TaskIQ's JSON: {reason}")
+            );
         }
     }
 

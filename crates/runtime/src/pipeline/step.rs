@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, TaskError, TaskResult};
 use crate::task::Task;
 
 /// A step's attempt under way.
-pub type Running = Pin<Box<dyn Future<Output = TaskResult<Value>> + Send>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = TaskResult<Value>> + Send>>;
 
 /// What a step may ask of its surroundings. Cheap to clone.
 pub struct StepContext<In, Deps> {

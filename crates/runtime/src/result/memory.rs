@@ -31,7 +31,14 @@ struct Shared {
 #[derive(Default)]
 struct Kept {
     by_id: HashMap<MessageId, (Record, Instant)>,
+    waiting: HashMap<MessageId, usize>,
     saves: u64,
+}
+
+/// One call of `wait`, counted until it is dropped.
+struct Waiter<'a> {
+    results: &'a MemoryResults,
+    id: &'a MessageId,
 }
 
 impl MemoryResults {
@@ -39,6 +46,17 @@ impl MemoryResults {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many calls of [`Results::wait`] are told when this result is saved.
+    #[must_use]
+    pub fn waiting(&self, id: &MessageId) -> usize {
+        self.lock().waiting.get(id).copied().unwrap_or_default()
+    }
+
+    fn count<'a>(&'a self, id: &'a MessageId) -> Waiter<'a> {
+        *self.lock().waiting.entry(id.clone()).or_default() += 1;
+        Waiter { results: self, id }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -53,6 +71,24 @@ impl MemoryResults {
         let kept = self.lock();
         let (record, expires) = kept.by_id.get(id)?;
         (*expires > Instant::now()).then(|| record.clone())
+    }
+}
+
+/// A time to live beyond what a clock can say is as good as a century.
+fn expiry(now: Instant, ttl: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    now + ttl.min(CENTURY)
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.results.lock();
+        if let Some(waiting) = kept.waiting.get_mut(self.id) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                kept.waiting.remove(self.id);
+            }
+        }
     }
 }
 
@@ -78,7 +114,8 @@ impl Results for MemoryResults {
             if kept.saves % SWEEP_EVERY == 0 {
                 kept.by_id.retain(|_, (_, expires)| *expires > now);
             }
-            kept.by_id.insert(id.clone(), (record.clone(), now + ttl));
+            kept.by_id
+                .insert(id.clone(), (record.clone(), expiry(now, ttl)));
         }
         self.shared.saved.notify_waiters();
         Ok(())
@@ -89,6 +126,7 @@ impl Results for MemoryResults {
     }
 
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
+        let _counted = self.count(id);
         loop {
             // Registered before looking, so that a record saved in between still wakes it.
             let saved = self.shared.saved.notified();
@@ -103,5 +141,16 @@ impl Results for MemoryResults {
 
     async fn ping(&self) -> Result<(), ResultError> {
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::result::conformance::exercise;
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_every_promise_of_a_result_store() {
+        exercise(&MemoryResults::new()).await;
     }
 }

@@ -252,7 +252,12 @@ fn report(ending: &Ending) {
             "failed: will be tried again"
         ),
         Outcome::Dead { reason, error } => {
-            tracing::error!(ms, reason = reason.as_str(), error = error.sentence(), "dead")
+            tracing::error!(
+                ms,
+                reason = reason.as_str(),
+                error = error.sentence(),
+                "dead"
+            )
         }
         Outcome::Failed(error) => tracing::error!(ms, error = error.sentence(), "dead"),
     }

@@ -1,1 +1,308 @@
-//! Placeholder while the RabbitMQ broker is being written.
+//! RabbitMQ as a [`Broker`]: quorum queues, one per level, publishes confirmed, lost connections replaced.
+//! The only place that knows the client library. Which messages are acked, retried or dead is decided elsewhere.
+
+mod address;
+mod connection;
+mod consume;
+mod declare;
+mod delay;
+mod headers;
+mod inspect;
+mod lane;
+mod publish;
+mod registry;
+mod topology;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::ErrorKind;
+use lapin::protocol::BasicProperties;
+use lapin::types::ShortString;
+use tokio::time::timeout;
+
+use address::Address;
+pub(crate) use address::SCHEMES;
+use connection::Link;
+use consume::RabbitConsumer;
+use publish::{Letter, Publisher};
+use registry::Registry;
+use topology::Names;
+
+use super::{Broker, BrokerError, Consumer, DeadLetter, Depth, Destination, Parcel, PublishError};
+use crate::message::MAX_BODY_BYTES;
+use crate::queue::Queue;
+
+/// The most that one question to the broker may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// AMQP's number for "write it to disk".
+const PERSISTENT: u8 = 2;
+
+/// How to reach a RabbitMQ, and under which names to work there.
+#[derive(Clone)]
+pub struct RabbitConfig {
+    /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Without a path: the virtual host `/`.
+    pub url: String,
+    /// The exchange's name, and what every queue's name starts with.
+    pub namespace: String,
+    /// What the connections are called in the broker's management pages.
+    pub connection_name: String,
+    /// The most that one publish may take, reconnecting included.
+    pub publish_timeout: Duration,
+    /// How long the first connect may take.
+    pub boot_deadline: Duration,
+}
+
+impl RabbitConfig {
+    /// A configuration with a publish timeout of 10 s and a boot deadline of 30 s.
+    #[must_use]
+    pub fn new(
+        url: impl Into<String>,
+        namespace: impl Into<String>,
+        connection_name: impl Into<String>,
+    ) -> Self {
+        Self {
+            url: url.into(),
+            namespace: namespace.into(),
+            connection_name: connection_name.into(),
+            publish_timeout: Duration::from_secs(10),
+            boot_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl fmt::Debug for RabbitConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL: there is a password in it.
+        f.debug_struct("RabbitConfig")
+            .field("namespace", &self.namespace)
+            .field("connection_name", &self.connection_name)
+            .field("publish_timeout", &self.publish_timeout)
+            .field("boot_deadline", &self.boot_deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the URL could be one of a RabbitMQ; connects nowhere.
+pub(crate) fn check(url: &str) -> Result<(), BrokerError> {
+    Address::parse(url).map(drop)
+}
+
+/// What a broker of this namespace would have for the queue; connects nowhere.
+pub(crate) fn describe(namespace: &str, queue: Queue) -> Result<Vec<String>, BrokerError> {
+    let names = Names::new(namespace)?;
+    names.check(queue)?;
+    Ok(lines(&names, queue))
+}
+
+fn lines(names: &Names, queue: Queue) -> Vec<String> {
+    let steps = topology::ladder(names).queues.len();
+    let ladder = format!(
+        "delay ladder {}  {steps} queues, quorum, 100 ms to 13.6 years",
+        names.delay_start()
+    );
+    topology::queue(names, queue)
+        .describe()
+        .into_iter()
+        .chain([ladder])
+        .collect()
+}
+
+/// A RabbitMQ, over two connections: one that publishes and asks, one that consumes. A broker that blocks publishers
+/// blocks acks on the same connection, too; so they never share one.
+pub struct RabbitBroker {
+    registry: Arc<Registry>,
+    publisher: Publisher,
+    publishing: Link,
+    consuming: Link,
+}
+
+impl RabbitBroker {
+    /// Connects, trying again until the boot deadline while the broker is not there.
+    ///
+    /// # Errors
+    /// [`BrokerError::BadUrl`]; [`BrokerError::Refused`] at once for a wrong password, an unknown virtual host or a
+    /// namespace that cannot be a name; [`BrokerError::Unreachable`] after the deadline.
+    pub async fn connect(config: RabbitConfig) -> Result<Self, BrokerError> {
+        let address = Address::parse(&config.url)?;
+        let registry = Arc::new(Registry::new(Names::new(&config.namespace)?));
+        let name = |purpose| format!("{} {purpose}", config.connection_name);
+        let deadline = config.boot_deadline;
+        let publishing = Link::open(address.clone(), name("publish"), deadline).await?;
+        let consuming = Link::open(address, name("consume"), deadline).await?;
+        let publisher = Publisher::new(
+            publishing.clone(),
+            Arc::clone(&registry),
+            config.publish_timeout,
+        );
+        Ok(Self {
+            registry,
+            publisher,
+            publishing,
+            consuming,
+        })
+    }
+
+    /// Whether both connections stand now; for health pages.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.publishing.is_up() && self.consuming.is_up()
+    }
+
+    fn names(&self) -> &Names {
+        self.registry.names()
+    }
+
+    /// Asks the broker something, in bounded time.
+    async fn ask<T>(
+        &self,
+        action: &str,
+        question: impl Future<Output = lapin::Result<T>> + Send,
+    ) -> Result<T, BrokerError> {
+        let unreachable = |source| BrokerError::Unreachable {
+            place: self.publishing.place().to_owned(),
+            source,
+        };
+        match timeout(ANSWER_TIMEOUT, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::ProtocolError(_)) => {
+                Err(BrokerError::Refused {
+                    action: action.to_owned(),
+                    source: error.into(),
+                })
+            }
+            Ok(Err(error)) => {
+                self.publishing.suspect();
+                Err(unreachable(error.into()))
+            }
+            Err(late) => Err(unreachable(late.into())),
+        }
+    }
+
+    fn letter(&self, parcel: Parcel) -> Result<Letter, PublishError> {
+        let target = self.names().target(&parcel.to);
+        let (exchange, key) = self.address(&parcel.to, &target)?;
+        let headers = match parcel.to {
+            Destination::Work(_) if parcel.body.len() > MAX_BODY_BYTES => {
+                return Err(PublishError::TooLarge {
+                    bytes: parcel.body.len(),
+                    limit: MAX_BODY_BYTES,
+                });
+            }
+            Destination::Work(_) => headers::encode(&parcel.headers)?,
+            Destination::Dead(_) => headers::encode(&headers::fitting(parcel.headers))?,
+        };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type("application/json".into())
+            .with_priority(parcel.priority)
+            .with_message_id(short(&parcel.id)?)
+            .with_headers(headers);
+        Ok(Letter {
+            exchange: short(&exchange)?,
+            key: short(&key)?,
+            body: parcel.body,
+            properties,
+            target,
+        })
+    }
+
+    /// The exchange and the key: straight to the queue, or over the delay ladder.
+    fn address(&self, to: &Destination, target: &str) -> Result<(String, String), PublishError> {
+        match to {
+            Destination::Work(route) if !route.delay.is_zero() => {
+                let units = delay::units(route.delay)?;
+                Ok((
+                    self.names().delay_start(),
+                    delay::routing_key(units, target),
+                ))
+            }
+            _ => Ok((self.names().exchange(), target.to_owned())),
+        }
+    }
+}
+
+/// A name as AMQP has it: at most 255 bytes.
+fn short(text: &str) -> Result<ShortString, PublishError> {
+    ShortString::try_new(text).map_err(|_| PublishError::TooLarge {
+        bytes: text.len(),
+        limit: 255,
+    })
+}
+
+#[async_trait]
+impl Broker for RabbitBroker {
+    async fn declare(&self, queue: Queue) -> Result<(), BrokerError> {
+        self.names().check(queue)?;
+        let mut topologies = vec![topology::queue(self.names(), queue)];
+        if self.registry.is_empty() {
+            topologies.push(topology::ladder(self.names()));
+        }
+        let declaring = async {
+            let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
+            declare::declare(&connection, &topologies).await
+        };
+        self.ask(&format!("declare the queues of {queue}"), declaring)
+            .await?;
+        self.registry.add(queue);
+        Ok(())
+    }
+
+    async fn publish(&self, parcel: Parcel) -> Result<(), PublishError> {
+        let letter = self.letter(parcel)?;
+        self.publisher.publish(letter).await
+    }
+
+    async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        self.declare(queue).await?;
+        let opening = RabbitConsumer::open(&self.consuming, self.names(), queue, prefetch);
+        let consumer = self
+            .ask(&format!("let this process consume {queue}"), opening)
+            .await?;
+        Ok(Box::new(consumer))
+    }
+
+    async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
+        let asking = async {
+            let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
+            inspect::depth(&connection, self.names(), queue).await
+        };
+        self.ask(&format!("show queue {queue}"), asking).await
+    }
+
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        let name = self.names().dead(queue);
+        let asking = async {
+            let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
+            inspect::dead_letters(&connection, &name, limit).await
+        };
+        self.ask(&format!("show queue {name}"), asking).await
+    }
+
+    async fn close(&self) {
+        tokio::join!(self.consuming.close(), self.publishing.close());
+    }
+
+    fn describe(&self, queue: Queue) -> Vec<String> {
+        lines(self.names(), queue)
+    }
+
+    fn system(&self) -> &'static str {
+        "rabbitmq"
+    }
+}
+
+impl fmt::Debug for RabbitBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitBroker")
+            .field("place", &self.publishing.place())
+            .finish_non_exhaustive()
+    }
+}

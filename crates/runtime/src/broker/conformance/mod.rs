@@ -1,0 +1,40 @@
+//! What every [`Broker`] must do, as cases to run against one. Needs nothing but the trait; knows no server.
+//! A case panics when the broker does not keep its promise; it works on a queue of its own, so cases may run side by side.
+
+mod delivering;
+mod publishing;
+mod support;
+
+use std::sync::Arc;
+
+pub use delivering::*;
+pub use publishing::*;
+pub use support::{ack, fresh_queue, hand_back, message, next, parcel, settled_depth};
+
+use super::Broker;
+
+/// Runs every case, one after the other. `make` connects: every call to the same broker.
+///
+/// # Panics
+/// When a promise is broken.
+pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
+    let broker = &*make().await;
+    acked_messages_are_gone(broker).await;
+    unroutable_is_an_error(broker).await;
+    too_large_is_refused(broker).await;
+    a_delay_beyond_the_limit_is_refused(broker).await;
+    headers_travel_unchanged(broker).await;
+    a_burst_arrives_exactly_once(broker).await;
+    dead_letters_keep_everything(broker).await;
+    depth_counts_everything(broker).await;
+    declaring_twice_changes_nothing(broker).await;
+    the_highest_level_comes_first(broker).await;
+    handed_back_comes_again_on_its_level(broker).await;
+    abandoned_comes_again(broker).await;
+    prefetch_bounds_what_is_unsettled(broker).await;
+    a_cancelled_next_takes_nothing(broker).await;
+    stop_hands_back_what_was_buffered(broker).await;
+    a_delay_is_waited_out_on_its_level(broker).await;
+    a_short_delay_overtakes_a_long_one(broker).await;
+    another_connection_sees_the_same_queue(broker, &*make().await).await;
+}

@@ -1,0 +1,174 @@
+//! One level being consumed: a channel, a consumer, and the task that pumps deliveries into a bounded buffer and comes back
+//! after a lost connection. Settles nothing; the deliveries of an old channel carry their own way to settle, which fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::connection::Link;
+use super::declare::declare;
+use super::topology::Topology;
+use crate::broker::reach::Backoff;
+
+/// The most that opening a channel with its consumer may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most that cancelling a consumer may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a lane consumes, and how.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) link: Link,
+    /// The queue of one level.
+    pub(super) queue: String,
+    pub(super) prefetch: u16,
+    /// What is declared again after a lost connection.
+    pub(super) topology: Arc<Topology>,
+    /// Says that no more may be taken.
+    pub(super) stop: CancellationToken,
+}
+
+/// A channel with its consumer. Dropped, the channel closes, and the broker takes back what is unsettled.
+pub(super) struct Session {
+    channel: Channel,
+    consumer: Consumer,
+}
+
+/// Why a session gave no more.
+enum End {
+    /// The channel or the consumer is gone.
+    Lost,
+    /// Nobody wants more: stopped, or the receiver is gone.
+    Unwanted,
+}
+
+impl Lane {
+    /// The first session; the error is for whoever asked to consume.
+    pub(super) async fn open(&self) -> lapin::Result<Session> {
+        let connection = self.link.up().await.map_err(std::io::Error::other)?;
+        let channel = connection.create_channel().await?;
+        channel
+            .basic_qos(self.prefetch, BasicQosOptions::default())
+            .await?;
+        let consumer = self.consume(&channel).await?;
+        Ok(Session { channel, consumer })
+    }
+
+    async fn consume(&self, channel: &Channel) -> lapin::Result<Consumer> {
+        let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
+        channel
+            .basic_consume(queue, "".into(), options, FieldTable::default())
+            .await
+    }
+
+    /// Pumps until it is stopped, the receiver is gone, or the link is closed. Ends the stream of deliveries by dropping
+    /// `deliveries`, and then stays, because the attempts that still run settle on its channel.
+    pub(super) async fn run(self, first: Session, deliveries: mpsc::Sender<Delivery>) {
+        let mut session = first;
+        loop {
+            if let End::Unwanted = self.pump(&mut session, &deliveries).await {
+                self.drain(&mut session, &deliveries).await;
+                break;
+            }
+            warn!(queue = self.queue, "the consumer was lost; consuming again");
+            let Some(next) = self.reopen(&session.channel).await else {
+                break;
+            };
+            info!(queue = self.queue, "consuming again");
+            session = next;
+        }
+        drop(deliveries);
+        // Until the consumer's owner aborts this task.
+        std::future::pending::<()>().await;
+    }
+
+    async fn pump(&self, session: &mut Session, deliveries: &mpsc::Sender<Delivery>) -> End {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return End::Unwanted,
+                next = session.consumer.next() => next,
+            };
+            // `None` is a cancel by the broker, an error a lost channel.
+            let Some(Ok(delivery)) = next else {
+                return End::Lost;
+            };
+            if deliveries.send(delivery).await.is_err() {
+                return End::Unwanted;
+            }
+        }
+    }
+
+    /// A session after a lost one; `None` when there is no more to consume.
+    async fn reopen(&self, lost: &Channel) -> Option<Session> {
+        let mut backoff = Backoff::new();
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                opened = self.try_reopen(lost) => opened,
+            };
+            match opened {
+                Ok(session) => return session,
+                Err(error) => warn!(queue = self.queue, %error, "cannot consume; trying again"),
+            }
+            self.link.suspect();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                () = backoff.pause() => {}
+            }
+        }
+    }
+
+    /// On the same channel if it lives: then the attempts that run can still settle on it. `Ok(None)`: the link is closed.
+    async fn try_reopen(&self, lost: &Channel) -> lapin::Result<Option<Session>> {
+        if lost.status().connected() {
+            if let Ok(consumer) = self.consume(lost).await {
+                return Ok(Some(Session {
+                    channel: lost.clone(),
+                    consumer,
+                }));
+            }
+        }
+        let Ok(connection) = self.link.up().await else {
+            return Ok(None);
+        };
+        let opening = async {
+            declare(&connection, std::slice::from_ref(&*self.topology)).await?;
+            self.open().await.map(Some)
+        };
+        let late =
+            |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer");
+        timeout(OPEN_TIMEOUT, opening).await.map_err(late)?
+    }
+
+    /// Cancels, and passes on what had arrived by then.
+    async fn drain(&self, session: &mut Session, deliveries: &mpsc::Sender<Delivery>) {
+        let tag = session.consumer.tag();
+        let cancelled = timeout(
+            CANCEL_TIMEOUT,
+            session
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default()),
+        )
+        .await;
+        if !matches!(cancelled, Ok(Ok(()))) {
+            return;
+        }
+        while let Some(Ok(delivery)) = session.consumer.next().await {
+            if deliveries.send(delivery).await.is_err() {
+                return;
+            }
+        }
+    }
+}

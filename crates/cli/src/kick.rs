@@ -7,7 +7,7 @@ use sapari_runtime::broker::{self, Broker};
 use sapari_runtime::client::{KickError, KickNamed, Tasks};
 use sapari_runtime::duration::seconds;
 use sapari_runtime::handle::{AnyHandle, OutputError};
-use sapari_runtime::host::{Exit, Failure, Process, connect_broker, connect_results};
+use sapari_runtime::host::{Exit, Failure, connect_broker, connect_results};
 use sapari_runtime::queue::{Priority, Queue};
 use sapari_runtime::result::memory::MemoryResults;
 use sapari_runtime::result::{self, Record, Results};
@@ -21,7 +21,7 @@ const CONNECT_DEADLINE: Duration = seconds(5);
 
 pub(crate) fn run(arguments: Box<Kick>) -> Result<(), Failure> {
     let target = Target::of(&arguments.task, arguments.role)?;
-    check(&arguments.servers)?;
+    check(&arguments.servers, target.queue)?;
     let guard = console::telemetry()?;
     let done = crate::block_on(kick(*arguments, target));
     guard.shutdown(console::FLUSH_DEADLINE);
@@ -65,9 +65,10 @@ fn unknown(task: &str) -> String {
     )
 }
 
-/// Refuses URLs that make no sense, before anything is connected.
-pub(crate) fn check(servers: &Servers) -> Result<(), Failure> {
-    broker::url::check(&servers.broker_url).map_err(|error| Exit::Usage.because(&error))?;
+/// Refuses URLs and names that make no sense, before anything is connected.
+pub(crate) fn check(servers: &Servers, queue: Queue) -> Result<(), Failure> {
+    broker::url::describe(&servers.broker_url, &servers.namespace, queue)
+        .map_err(|error| Exit::Usage.because(&error))?;
     result::url::check(&servers.result_url).map_err(|error| Exit::Usage.because(&error))?;
     if servers.broker_url.starts_with("memory:") {
         return Err(Exit::Usage.with("memory:// lives and ends within one process; `sapari demo` uses it, other commands need a real broker"));
@@ -99,7 +100,7 @@ async fn kick(arguments: Kick, target: Target) -> Result<(), Failure> {
 pub(crate) async fn connect(servers: &Servers, queue: Queue) -> Result<Arc<dyn Broker>, Failure> {
     let broker = connect_broker(
         &servers.broker_url,
-        Role::APP,
+        &servers.namespace,
         console::SERVICE,
         CONNECT_DEADLINE,
     )

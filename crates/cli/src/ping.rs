@@ -14,7 +14,7 @@ use crate::console::{self, line};
 use crate::kick::{check, connect};
 
 pub(crate) fn run(arguments: &Ping) -> Result<(), Failure> {
-    check(&arguments.servers)?;
+    check(&arguments.servers, arguments.role.queue())?;
     let guard = console::telemetry()?;
     let done = crate::block_on(ping(arguments));
     guard.shutdown(console::FLUSH_DEADLINE);

@@ -9,6 +9,7 @@ pub(super) const ROLE: &str = "role";
 pub(super) const EXPLAIN: &str = "explain";
 pub(super) const BROKER_URL: &str = "broker-url";
 pub(super) const RESULT_URL: &str = "result-url";
+pub(super) const NAMESPACE: &str = "namespace";
 pub(super) const SLOTS: &str = "slots";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
 pub(super) const SERVICE_NAME: &str = "service-name";
@@ -61,6 +62,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
             DEFAULT_RESULT_URL,
             "The result store: redis://.., rediss://.. or memory://",
         ))
+        .arg(namespace(app))
         .arg(slots(app))
         .arg(drain_grace(app))
         .arg(
@@ -86,6 +88,13 @@ fn url(app: &str, name: &'static str, default: &'static str, help: &'static str)
         .env(variable(app, name))
         .hide_env_values(true);
     arg.default_value(default).help(help)
+}
+
+fn namespace(app: &'static str) -> Arg {
+    let arg = Arg::new(NAMESPACE).long(NAMESPACE).value_name("NAME");
+    arg.env(variable(app, NAMESPACE))
+        .default_value(app)
+        .help("What exchange and queues are called on the broker: several environments can share one")
 }
 
 fn slots(app: &str) -> Arg {

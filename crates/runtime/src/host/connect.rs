@@ -13,11 +13,11 @@ use crate::result::{self, ResultError, Results};
 /// [`Failure`] with 64 or 69; the password is never in its message.
 pub async fn connect_broker(
     url: &str,
-    app: &str,
+    namespace: &str,
     service: &str,
     deadline: Duration,
 ) -> Result<Arc<dyn Broker>, Failure> {
-    broker::url::open(url, app, service, deadline)
+    broker::url::open(url, namespace, service, deadline)
         .await
         .map_err(|error| match error {
             BrokerError::BadUrl(_) => Exit::Usage.because(&error),

@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use super::Program;
 use super::exit::{Exit, Failure};
-use crate::broker;
 use crate::worker::{Plan, TaskSummary};
 
-pub(super) fn print(program: &Program, plan: &Plan, broker_url: &str) -> Result<(), Failure> {
-    let topology = broker::url::describe(broker_url, program.app, plan.queue())
-        .map_err(|error| Exit::Usage.because(&error))?;
-    let text = render(program.role, &program.service(), plan, &topology);
+pub(super) fn print(program: &Program, plan: &Plan, topology: &[String]) -> Result<(), Failure> {
+    let text = render(program.role, &program.service(), plan, topology);
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Exit::Software.because(&error))

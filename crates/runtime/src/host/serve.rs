@@ -7,10 +7,11 @@ use clap::ArgMatches;
 use sapari_telemetry as telemetry;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, BROKER_URL, DRAIN_GRACE, EXPLAIN, RESULT_URL, SERVICE_NAME, SLOTS};
+use super::args::{self, BROKER_URL, DRAIN_GRACE, EXPLAIN, NAMESPACE, RESULT_URL, SERVICE_NAME, SLOTS};
 use super::exit::{Exit, Failure};
 use super::{Loaded, Program, connect_broker, connect_results, explain, signals};
 use crate::duration::seconds;
+use crate::queue::Queue;
 use crate::worker::{Plan, Servers, WorkerError};
 use crate::{broker, result};
 
@@ -27,16 +28,17 @@ pub(super) fn main(program: &Program, matches: &ArgMatches) -> ExitCode {
 }
 
 fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
-    let urls = Urls::of(matches)?;
+    let places = Places::of(matches)?;
     let telemetry_settings = telemetry_settings(program, matches)?;
     let settings = args::settings(program, matches);
     let loaded = (program.load)(&settings).map_err(|error| Exit::Usage.because(&error))?;
     let Loaded { plan, check } = loaded;
-    let plan = configure(plan, matches);
+    let plan = configure(plan, matches).parenting(telemetry_settings.parenting);
     plan.check()
         .map_err(|error| Exit::Software.because(&error))?;
+    let topology = places.topology(plan.queue())?;
     if matches.get_flag(EXPLAIN) {
-        return explain::print(program, &plan, &urls.broker);
+        return explain::print(program, &plan, &topology);
     }
     let guard =
         telemetry::init(telemetry_settings).map_err(|error| Exit::Software.because(&error))?;
@@ -44,7 +46,7 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
         check
             .await
             .map_err(|error| Exit::Unavailable.because(error.as_ref()))?;
-        serve(program, plan, &urls).await
+        serve(program, plan, &places).await
     });
     guard.shutdown(FLUSH_DEADLINE);
     served
@@ -58,21 +60,29 @@ fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Checked before anything is connected.
-struct Urls {
+struct Places {
+    namespace: String,
     broker: String,
     results: String,
 }
 
-impl Urls {
+impl Places {
     fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-        let urls = Self {
+        let places = Self {
+            namespace: text(NAMESPACE),
             broker: text(BROKER_URL),
             results: text(RESULT_URL),
         };
-        broker::url::check(&urls.broker).map_err(|error| Exit::Usage.because(&error))?;
-        result::url::check(&urls.results).map_err(|error| Exit::Usage.because(&error))?;
-        Ok(urls)
+        broker::url::check(&places.broker).map_err(|error| Exit::Usage.because(&error))?;
+        result::url::check(&places.results).map_err(|error| Exit::Usage.because(&error))?;
+        Ok(places)
+    }
+
+    /// What will stand on the broker; a name that cannot stand there is found here.
+    fn topology(&self, queue: Queue) -> Result<Vec<String>, Failure> {
+        broker::url::describe(&self.broker, &self.namespace, queue)
+            .map_err(|error| Exit::Usage.because(&error))
     }
 }
 
@@ -103,10 +113,10 @@ fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
     }
 }
 
-async fn serve(program: &Program, plan: Plan, urls: &Urls) -> Result<(), Failure> {
+async fn serve(program: &Program, plan: Plan, places: &Places) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let listening = tokio::spawn(signals::until_signalled(shutdown.clone()));
-    let Some(servers) = connect(program, urls, &shutdown).await? else {
+    let Some(servers) = connect(program, places, &shutdown).await? else {
         return Ok(());
     };
     let broker = servers.broker.clone();
@@ -119,13 +129,19 @@ async fn serve(program: &Program, plan: Plan, urls: &Urls) -> Result<(), Failure
 /// The servers, or nothing when a signal came first.
 async fn connect(
     program: &Program,
-    urls: &Urls,
+    places: &Places,
     shutdown: &CancellationToken,
 ) -> Result<Option<Servers>, Failure> {
     let connecting = async {
         let broker =
-            connect_broker(&urls.broker, program.app, &program.service(), BOOT_DEADLINE).await?;
-        let results = connect_results(&urls.results, BOOT_DEADLINE).await?;
+            connect_broker(
+                &places.broker,
+                &places.namespace,
+                &program.service(),
+                BOOT_DEADLINE,
+            )
+            .await?;
+        let results = connect_results(&places.results, BOOT_DEADLINE).await?;
         Ok(Some(Servers { broker, results }))
     };
     tokio::select! {

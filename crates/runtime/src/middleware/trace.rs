@@ -82,6 +82,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) level: Level,
     pub(crate) redelivered: bool,
     pub(crate) headers: &'a Headers,
+    pub(crate) parenting: Parenting,
 }
 
 /// The span of an attempt at a message whose task this worker knows.
@@ -124,7 +125,7 @@ fn from_origin<'a>(origin: &Origin<'_>) -> TaskSpan<'a> {
         queue: origin.queue.name(),
         priority: origin.level.number(),
         redelivered: origin.redelivered,
-        parenting: Parenting::Child,
+        parenting: origin.parenting,
         ..TaskSpan::default()
     }
 }

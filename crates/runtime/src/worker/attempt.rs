@@ -175,6 +175,7 @@ impl Reception {
             level: self.level,
             redelivered: self.redelivered,
             headers: &self.headers,
+            parenting: engine.parenting,
         };
         match (&self.message, self.known(engine)) {
             (Err(_), _) => trace::undecodable_span(&origin),

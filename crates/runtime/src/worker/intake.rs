@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sapari_telemetry::framework::Parenting;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,7 @@ pub(super) struct Engine {
     pub(super) stack: Arc<Stack>,
     pub(super) servers: Servers,
     pub(super) client: Tasks,
+    pub(super) parenting: Parenting,
     /// Trips when running attempts must end because the worker does.
     pub(super) interrupt: CancellationToken,
 }
@@ -41,6 +43,7 @@ impl Engine {
             stack,
             servers,
             client,
+            parenting: plan.parenting,
             interrupt: CancellationToken::new(),
         }
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sapari_telemetry::framework::Parenting;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ pub struct Plan {
     pub(super) layers: Vec<Arc<dyn Middleware>>,
     pub(super) slots: u16,
     pub(super) drain_grace: Duration,
+    pub(super) parenting: Parenting,
     problems: Vec<StartError>,
 }
 
@@ -85,6 +87,7 @@ impl Plan {
             layers: Vec::new(),
             slots: u16::try_from(slots).unwrap_or(u16::MAX),
             drain_grace: seconds(30),
+            parenting: Parenting::Child,
             problems: Vec::new(),
         };
         plan.insert::<(), ping>(Arc::new(()));
@@ -126,6 +129,13 @@ impl Plan {
     #[must_use]
     pub fn drain_grace(mut self, grace: Duration) -> Self {
         self.drain_grace = grace;
+        self
+    }
+
+    /// Sets whether task spans are children of their kick, or roots that link to it.
+    #[must_use]
+    pub fn parenting(mut self, parenting: Parenting) -> Self {
+        self.parenting = parenting;
         self
     }
 

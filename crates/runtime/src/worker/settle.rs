@@ -240,7 +240,7 @@ async fn give_up(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {
 
 /// One line for each attempt. WARN: it recovers by itself; ERROR: a person must act.
 fn report(ending: &Ending) {
-    let ms = ending.took.as_millis();
+    let ms = u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX);
     match &ending.outcome {
         Outcome::Done(_) => tracing::info!(ms, "done"),
         Outcome::Snooze { after } => tracing::info!(ms, ?after, "snoozes"),

@@ -1,4 +1,59 @@
-//! Skeleton.
+//! A task runtime: typed tasks over a message broker, with results and tracing built in.
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use sapari_runtime::{prelude::*, testing::Harness};
+//!
+//! /// Adds two numbers. The args struct is the task.
+//! #[derive(Serialize, Deserialize)]
+//! struct Add { x: i64, y: i64 }
+//!
+//! impl Task for Add {
+//!     const NAME: &'static str = "add";
+//!     const QUEUE: Queue = Queue::named("math");
+//!     type Output = i64;
+//! }
+//!
+//! #[task]
+//! async fn add(args: Add) -> TaskResult<i64> {
+//!     Ok(args.x + args.y)
+//! }
+//!
+//! # tokio_test().block_on(async {
+//! let (tasks, _worker) = Harness::new(Worker::new(Add::QUEUE, ()).task::<add>()).start();
+//! let three = tasks.kick(Add { x: 1, y: 2 }).await?.output().await?;
+//! # assert_eq!(three, 3);
+//! # Ok::<_, TaskError>(()) }).unwrap();
+//! # fn tokio_test() -> tokio::runtime::Runtime {
+//! #     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+//! # }
+//! # }
+//! ```
+//!
+//! A dependency that the worker's state lacks does not compile:
+//!
+//! ```compile_fail
+//! # use sapari_runtime::prelude::*;
+//! # #[derive(Serialize, Deserialize)] struct Add {}
+//! # impl Task for Add {
+//! #     const NAME: &'static str = "add";
+//! #     const QUEUE: Queue = Queue::named("math");
+//! #     type Output = ();
+//! # }
+//! #[derive(Clone)]
+//! struct Database;
+//!
+//! #[task]
+//! async fn add(_args: Add, State(_database): State<Database>) -> TaskResult<()> {
+//!     Ok(())
+//! }
+//!
+//! let worker = Worker::new(Add::QUEUE, ()).task::<add>();      // the state is `()`
+//! ```
+//!
+//! It knows no product: names, roles and tasks come from outside. What promises it makes, and how they are kept, stands in
+//! the modules: [`broker`] for delivery, [`worker`] for attempts, [`pipeline`] for steps, [`middleware`] for the onion.
+
 pub mod broker;
 pub mod client;
 pub mod context;

@@ -160,8 +160,9 @@ impl<'a> From<&'a Message> for WireRef<'a> {
 mod tests {
     use super::*;
 
-    /// What taskiq 0.13 puts on the wire for `task.kicker().with_labels(priority=2, ratio=0.5, flag=True, note="x").kiq(1, y=2)`.
-    const FROM_TASKIQ: &str = r#"{"task_id":"f4f1a0ee1d4c4c0e8b0a6d2d0f8d9c11","task_name":"add","labels":{"priority":"2","ratio":"0.5","flag":"True","note":"x"},"labels_types":{"priority":2,"ratio":4,"flag":5,"note":3},"args":[1],"kwargs":{"y":2}}"#;
+    /// What taskiq 0.13.0 itself wrote for `add.kicker().with_labels(priority=2, ratio=0.5, flag=True, note="x", data=b"ab",
+    /// any={"a": 1}).kiq(1, y=2)`.
+    const FROM_TASKIQ: &str = r#"{"task_id": "f4f1a0ee1d4c4c0e8b0a6d2d0f8d9c11", "task_name": "add", "labels": {"priority": "2", "ratio": "0.5", "flag": "True", "note": "x", "data": "YWI=", "any": "{'a': 1}"}, "labels_types": {"priority": 2, "ratio": 4, "flag": 5, "note": 3, "data": 6, "any": 1}, "args": [1], "kwargs": {"y": 2}}"#;
 
     #[test]
     fn a_message_of_taskiq_is_read() {

@@ -89,7 +89,7 @@ impl RedisResults {
         let place = address.to_string();
         let unreachable = |error: RedisError| ResultError::Unreachable { place: place.clone(), source: error.into() };
         let client = address.client().map_err(unreachable)?;
-        reach::at_boot(&place, config.boot_deadline, async || knock(&client).await).await.map_err(unreachable)?;
+        reach::at_boot(&place, config.boot_deadline, || knock(&client)).await.map_err(unreachable)?;
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), manager_config()).map_err(unreachable)?;
         let doorbells = Doorbells::start(client, place.clone());
         let turns = Arc::new(Semaphore::new(MAX_WAITING));

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost, MAX_DELAY, Parcel, PublishError, Receipt,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost,
+    MAX_DELAY, Parcel, PublishError, Receipt,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
 use crate::queue::{Level, MAX_LEVELS, Queue};
@@ -68,7 +69,10 @@ impl Shared {
 
     fn give_back(&self, queue: Queue, level: Level, stored: Stored) {
         if let Some(state) = self.lock().get_mut(queue.name()) {
-            let again = Stored { redelivered: true, ..stored };
+            let again = Stored {
+                redelivered: true,
+                ..stored
+            };
             state.ready.entry(level).or_default().push_front(again);
         }
         self.changed.notify_waiters();
@@ -85,12 +89,29 @@ impl QueueState {
             self.ready.entry(route.level).or_default().push_back(stored);
         } else {
             self.sequence += 1;
-            self.delayed.insert((Instant::now() + route.delay, self.sequence), (route.level, stored));
+            self.delayed.insert(
+                (Instant::now() + route.delay, self.sequence),
+                (route.level, stored),
+            );
+        }
+    }
+
+    fn keep(&mut self, to: Destination, stored: Stored) {
+        match to {
+            Destination::Work(route) => self.store(route, stored),
+            Destination::Dead(_) => self.dead.push_back(DeadLetter {
+                body: stored.body,
+                headers: stored.headers,
+            }),
         }
     }
 
     fn release_due(&mut self, now: Instant) {
-        while self.delayed.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
+        while self
+            .delayed
+            .first_key_value()
+            .is_some_and(|((due, _), _)| *due <= now)
+        {
             if let Some((_, (level, stored))) = self.delayed.pop_first() {
                 self.ready.entry(level).or_default().push_back(stored);
             }
@@ -98,7 +119,9 @@ impl QueueState {
     }
 
     fn take_highest(&mut self, may_take: impl Fn(Level) -> bool) -> Option<(Level, Stored)> {
-        let fits = |(level, messages): &(&Level, &mut VecDeque<Stored>)| !messages.is_empty() && may_take(**level);
+        let fits = |(level, messages): &(&Level, &mut VecDeque<Stored>)| {
+            !messages.is_empty() && may_take(**level)
+        };
         let (level, messages) = self.ready.iter_mut().rev().find(fits)?;
         messages.pop_front().map(|stored| (*level, stored))
     }
@@ -124,12 +147,22 @@ impl Broker for MemoryBroker {
     async fn publish(&self, parcel: Parcel) -> Result<(), PublishError> {
         let queue = parcel.to.queue();
         refuse_beyond_limits(&parcel)?;
-        let unroutable = || PublishError::Unroutable { queue: queue.name().to_owned() };
-        let stored = Stored { body: parcel.body, headers: parcel.headers, redelivered: false };
-        self.with_queue(queue, |state| match parcel.to {
-            _ if state.len() >= CAPACITY => Err(PublishError::Nacked { queue: queue.name().to_owned() }),
-            Destination::Work(route) => Ok(state.store(route, stored)),
-            Destination::Dead(_) => Ok(state.dead.push_back(DeadLetter { body: stored.body, headers: stored.headers })),
+        let unroutable = || PublishError::Unroutable {
+            queue: queue.name().to_owned(),
+        };
+        let stored = Stored {
+            body: parcel.body,
+            headers: parcel.headers,
+            redelivered: false,
+        };
+        self.with_queue(queue, |state| {
+            if state.len() >= CAPACITY {
+                return Err(PublishError::Nacked {
+                    queue: queue.name().to_owned(),
+                });
+            }
+            state.keep(parcel.to, stored);
+            Ok(())
         })
         .ok_or_else(unroutable)??;
         self.shared.changed.notify_waiters();
@@ -140,7 +173,13 @@ impl Broker for MemoryBroker {
         self.declare(queue).await?;
         self.with_queue(queue, |state| state.consumers += 1);
         let unsettled = Arc::new(Unsettled::default());
-        Ok(Box::new(MemoryConsumer { broker: self.clone(), queue, prefetch: prefetch.max(1), unsettled, stopped: false }))
+        Ok(Box::new(MemoryConsumer {
+            broker: self.clone(),
+            queue,
+            prefetch: prefetch.max(1),
+            unsettled,
+            stopped: false,
+        }))
     }
 
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
@@ -156,15 +195,26 @@ impl Broker for MemoryBroker {
         depth.ok_or_else(|| undeclared(queue))
     }
 
-    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
-        self.with_queue(queue, |state| state.dead.iter().take(limit).cloned().collect()).ok_or_else(|| undeclared(queue))
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        self.with_queue(queue, |state| {
+            state.dead.iter().take(limit).cloned().collect()
+        })
+        .ok_or_else(|| undeclared(queue))
     }
 
     async fn close(&self) {}
 
     fn describe(&self, queue: Queue) -> Vec<String> {
-        let levels = queue.every_level().map(|level| format!("{queue}.{level}  in memory"));
-        levels.chain([format!("{queue}.dead  in memory, dead letters")]).collect()
+        let levels = queue
+            .every_level()
+            .map(|level| format!("{queue}.{level}  in memory"));
+        levels
+            .chain([format!("{queue}.dead  in memory, dead letters")])
+            .collect()
     }
 
     fn system(&self) -> &'static str {
@@ -174,18 +224,29 @@ impl Broker for MemoryBroker {
 
 /// What RabbitMQ would not take either.
 fn refuse_beyond_limits(parcel: &Parcel) -> Result<(), PublishError> {
-    let Destination::Work(route) = parcel.to else { return Ok(()) };
+    let Destination::Work(route) = parcel.to else {
+        return Ok(());
+    };
     if route.delay > MAX_DELAY {
-        return Err(PublishError::DelayTooLong { delay: route.delay, limit: MAX_DELAY });
+        return Err(PublishError::DelayTooLong {
+            delay: route.delay,
+            limit: MAX_DELAY,
+        });
     }
     if parcel.body.len() > MAX_BODY_BYTES {
-        return Err(PublishError::TooLarge { bytes: parcel.body.len(), limit: MAX_BODY_BYTES });
+        return Err(PublishError::TooLarge {
+            bytes: parcel.body.len(),
+            limit: MAX_BODY_BYTES,
+        });
     }
     Ok(())
 }
 
 fn undeclared(queue: Queue) -> BrokerError {
-    BrokerError::Refused { action: format!("look at queue {queue}"), source: "it was never declared".into() }
+    BrokerError::Refused {
+        action: format!("look at queue {queue}"),
+        source: "it was never declared".into(),
+    }
 }
 
 impl Destination {
@@ -226,15 +287,30 @@ impl MemoryConsumer {
         let (level, stored) = taken.unwrap_or(Err(None))?;
         self.unsettled.at(level).fetch_add(1, Ordering::SeqCst);
         let (shared, unsettled) = (Arc::clone(&self.broker.shared), Arc::clone(&self.unsettled));
-        let receipt = MemoryReceipt { shared, queue: self.queue, level, unsettled, stored: Some(stored.clone()) };
-        Ok(Delivery::new(stored.body, stored.headers, level, stored.redelivered, Box::new(receipt)))
+        let receipt = MemoryReceipt {
+            shared,
+            queue: self.queue,
+            level,
+            unsettled,
+            stored: Some(stored.clone()),
+        };
+        Ok(Delivery::new(
+            stored.body,
+            stored.headers,
+            level,
+            stored.redelivered,
+            Box::new(receipt),
+        ))
     }
 }
 
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        while !self.stopped {
+        if self.stopped {
+            return None;
+        }
+        loop {
             // Registered before looking, so that a message stored in between still wakes it.
             let changed = self.broker.shared.changed.notified();
             tokio::pin!(changed);
@@ -242,10 +318,11 @@ impl Consumer for MemoryConsumer {
             match self.take() {
                 Ok(delivery) => return Some(delivery),
                 Err(None) => changed.await,
-                Err(Some(due)) => tokio::select! { () = changed => {}, () = sleep_until(due) => {} },
+                Err(Some(due)) => {
+                    tokio::select! { () = changed => {}, () = sleep_until(due) => {} }
+                }
             }
         }
-        None
     }
 
     async fn stop(&mut self) {
@@ -255,7 +332,8 @@ impl Consumer for MemoryConsumer {
 
 impl Drop for MemoryConsumer {
     fn drop(&mut self) {
-        self.broker.with_queue(self.queue, |state| state.consumers -= 1);
+        self.broker
+            .with_queue(self.queue, |state| state.consumers -= 1);
     }
 }
 

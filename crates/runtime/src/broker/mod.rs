@@ -59,7 +59,11 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
-    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError>;
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError>;
 
     /// Closes the connections; what is unsettled goes back to its queue.
     async fn close(&self);
@@ -114,13 +118,26 @@ impl Parcel {
     pub fn of(message: &Message, route: Route) -> Result<Self, PublishError> {
         let body = message.encode();
         if body.len() > MAX_BODY_BYTES {
-            return Err(PublishError::TooLarge { bytes: body.len(), limit: MAX_BODY_BYTES });
+            return Err(PublishError::TooLarge {
+                bytes: body.len(),
+                limit: MAX_BODY_BYTES,
+            });
         }
-        let mut headers: Headers = message.labels.headers().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut headers: Headers = message
+            .labels
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         headers.insert("task_id".to_owned(), message.id.to_string());
         headers.insert("task_name".to_owned(), message.task.clone());
         let priority = message.priority().unwrap_or_default().number();
-        Ok(Self { to: Destination::Work(route), id: message.id.to_string(), body, headers, priority })
+        Ok(Self {
+            to: Destination::Work(route),
+            id: message.id.to_string(),
+            body,
+            headers,
+            priority,
+        })
     }
 }
 
@@ -142,8 +159,20 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery as a broker builds it.
     #[must_use]
-    pub fn new(body: Vec<u8>, headers: Headers, level: Level, redelivered: bool, receipt: Box<dyn Receipt>) -> Self {
-        Self { body, headers, level, redelivered, receipt }
+    pub fn new(
+        body: Vec<u8>,
+        headers: Headers,
+        level: Level,
+        redelivered: bool,
+        receipt: Box<dyn Receipt>,
+    ) -> Self {
+        Self {
+            body,
+            headers,
+            level,
+            redelivered,
+            receipt,
+        }
     }
 
     /// Splits off the right to settle, so that it can outlive the bytes.
@@ -154,7 +183,10 @@ impl Delivery {
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("level", &self.level).field("redelivered", &self.redelivered).finish_non_exhaustive()
+        f.debug_struct("Delivery")
+            .field("level", &self.level)
+            .field("redelivered", &self.redelivered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,7 +230,9 @@ pub enum BrokerError {
     #[error("{0}")]
     BadUrl(String),
     /// No connection.
-    #[error("the broker at {place} cannot be reached; is it running, and are user and password right?")]
+    #[error(
+        "the broker at {place} cannot be reached; is it running, and are user and password right?"
+    )]
     Unreachable {
         /// Host and port, never the password.
         place: String,
@@ -222,7 +256,9 @@ pub enum BrokerError {
 #[non_exhaustive]
 pub enum PublishError {
     /// No queue took it: nothing was stored.
-    #[error("no queue takes messages for {queue}; start its worker once, so that the queue is declared")]
+    #[error(
+        "no queue takes messages for {queue}; start its worker once, so that the queue is declared"
+    )]
     Unroutable {
         /// The queue's name on the broker.
         queue: String,
@@ -234,7 +270,9 @@ pub enum PublishError {
         queue: String,
     },
     /// The message is over the limit: nothing was sent.
-    #[error("the message has {bytes} bytes and the limit is {limit}; put large things into storage and send their key")]
+    #[error(
+        "the message has {bytes} bytes and the limit is {limit}; put large things into storage and send their key"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -242,7 +280,9 @@ pub enum PublishError {
         limit: usize,
     },
     /// The delay is beyond what a broker can wait: nothing was sent.
-    #[error("a delay of {delay:?} is over the limit of {limit:?}; keep such dates in a database, and kick when they are near")]
+    #[error(
+        "a delay of {delay:?} is over the limit of {limit:?}; keep such dates in a database, and kick when they are near"
+    )]
     DelayTooLong {
         /// What was asked for.
         delay: Duration,
@@ -250,7 +290,9 @@ pub enum PublishError {
         limit: Duration,
     },
     /// No confirm came in time: it may or may not be stored. Kick again with the same id.
-    #[error("the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id")]
+    #[error(
+        "the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id"
+    )]
     Timeout(Duration),
     /// The connection went away before the confirm: it may or may not be stored. Kick again with the same id.
     #[error("the connection was lost before the broker confirmed. Kick again with the same id")]

@@ -134,7 +134,11 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_named_without_its_password() {
-        for url in ["http://me:s3cret@host", "s3cret", "amqp://me:s3cret@host:notaport/"] {
+        for url in [
+            "http://me:s3cret@host",
+            "s3cret",
+            "amqp://me:s3cret@host:notaport/",
+        ] {
             let said = parse(url, "broker", &["amqp", "memory"]).expect_err(url);
             assert!(!said.contains("s3cret"), "{said}");
             assert!(said.contains("amqp://, memory://"), "{said}");

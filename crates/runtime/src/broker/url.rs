@@ -35,7 +35,10 @@ pub async fn open(
     if url.starts_with("memory:") {
         return Ok(Arc::new(MemoryBroker::new()));
     }
-    let config = RabbitConfig { boot_deadline, ..RabbitConfig::new(url, namespace, connection_name) };
+    let config = RabbitConfig {
+        boot_deadline,
+        ..RabbitConfig::new(url, namespace, connection_name)
+    };
     Ok(Arc::new(RabbitBroker::connect(config).await?))
 }
 
@@ -45,10 +48,20 @@ mod tests {
 
     #[test]
     fn only_urls_of_brokers_pass() {
-        for good in ["memory://", "amqp://127.0.0.1:5672", "amqps://u:p@host/vhost"] {
+        for good in [
+            "memory://",
+            "amqp://127.0.0.1:5672",
+            "amqps://u:p@host/vhost",
+        ] {
             check(good).expect(good);
         }
-        for bad in ["", "127.0.0.1:5672", "redis://host", "http://u:s3cret@host", "amqp://u:s3cret@host:port"] {
+        for bad in [
+            "",
+            "127.0.0.1:5672",
+            "redis://host",
+            "http://u:s3cret@host",
+            "amqp://u:s3cret@host:port",
+        ] {
             let said = check(bad).expect_err(bad).to_string();
             assert!(said.contains("memory://, amqp://, amqps://"), "{said}");
             assert!(!said.contains("s3cret"), "{said}");
@@ -57,7 +70,9 @@ mod tests {
 
     #[tokio::test]
     async fn memory_needs_no_server() {
-        let broker = open("memory://", "ns", "test", Duration::ZERO).await.expect("in this process");
+        let broker = open("memory://", "ns", "test", Duration::ZERO)
+            .await
+            .expect("in this process");
         assert_eq!(broker.system(), "memory");
     }
 }

@@ -73,7 +73,13 @@ pub fn record(output: u32) -> Record {
 /// When the record is another one.
 #[must_use]
 pub fn output(record: &Record) -> u32 {
-    record.outcome.as_ref().expect("a success").get().parse().expect("a number")
+    record
+        .outcome
+        .as_ref()
+        .expect("a success")
+        .get()
+        .parse()
+        .expect("a number")
 }
 
 /// Returns when so many wait for the id.
@@ -90,11 +96,16 @@ pub async fn observed(results: &impl Observed, id: &MessageId, waiting: usize) {
 }
 
 async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    timeout(PATIENCE, event)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 async fn save(results: &impl Observed, id: &MessageId, output: u32) {
-    results.save(id, &record(output), LONG).await.expect("saved");
+    results
+        .save(id, &record(output), LONG)
+        .await
+        .expect("saved");
 }
 
 /// What was saved is loaded, and nothing else is there.
@@ -106,7 +117,10 @@ pub async fn what_is_saved_is_loaded(results: &impl Observed) {
     assert!(results.load(&id).await.expect("reachable").is_none());
     save(results, &id, 7).await;
     let loaded = results.load(&id).await.expect("reachable").expect("there");
-    assert_eq!((output(&loaded), loaded.execution_time), (7, Duration::from_millis(1500)));
+    assert_eq!(
+        (output(&loaded), loaded.execution_time),
+        (7, Duration::from_millis(1500))
+    );
 }
 
 /// A later record replaces an earlier one.
@@ -117,7 +131,10 @@ pub async fn a_later_record_replaces_it(results: &impl Observed) {
     let id = MessageId::new();
     save(results, &id, 1).await;
     save(results, &id, 2).await;
-    assert_eq!(output(&results.load(&id).await.expect("reachable").expect("there")), 2);
+    assert_eq!(
+        output(&results.load(&id).await.expect("reachable").expect("there")),
+        2
+    );
 }
 
 /// A record over the limit is refused, and leaves nothing behind.
@@ -127,9 +144,15 @@ pub async fn a_later_record_replaces_it(results: &impl Observed) {
 pub async fn what_is_too_large_is_refused(results: &impl Observed) {
     let id = MessageId::new();
     let text = format!("\"{}\"", "x".repeat(MAX_RESULT_BYTES));
-    let large = Record::done(RawValue::from_string(text).expect("text is JSON"), Duration::ZERO);
+    let large = Record::done(
+        RawValue::from_string(text).expect("text is JSON"),
+        Duration::ZERO,
+    );
     let refused = results.save(&id, &large, LONG).await;
-    assert!(matches!(refused, Err(ResultError::TooLarge { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ResultError::TooLarge { .. })),
+        "{refused:?}"
+    );
     assert!(results.load(&id).await.expect("reachable").is_none());
 }
 
@@ -157,7 +180,9 @@ pub async fn a_result_expires(results: &impl Observed) {
 pub async fn waiting_for_what_is_there_returns_at_once(results: &impl Observed) {
     let id = MessageId::new();
     save(results, &id, 3).await;
-    let got = within("the result", results.wait(&id)).await.expect("readable");
+    let got = within("the result", results.wait(&id))
+        .await
+        .expect("readable");
     assert_eq!(output(&got), 3);
 }
 
@@ -188,7 +213,10 @@ pub async fn fifty_wait_for_one(results: &impl Observed) {
     };
     let waiting = join_all((0..50).map(|_| results.wait(&id)));
     let (all, ()) = within("fifty results", join(waiting, saving)).await;
-    assert!(all.into_iter().all(|got| output(&got.expect("readable")) == 5));
+    assert!(
+        all.into_iter()
+            .all(|got| output(&got.expect("readable")) == 5)
+    );
 }
 
 /// Two hundred results are waited for at once, and each waiter gets its own.
@@ -205,7 +233,10 @@ pub async fn two_hundred_are_waited_for_at_once(results: &impl Observed) {
     };
     let waiting = join_all(ids.iter().map(|id| results.wait(id)));
     let (all, ()) = within("two hundred results", join(waiting, saving)).await;
-    let numbers: Vec<u32> = all.into_iter().map(|got| output(&got.expect("readable"))).collect();
+    let numbers: Vec<u32> = all
+        .into_iter()
+        .map(|got| output(&got.expect("readable")))
+        .collect();
     assert_eq!(numbers, (0..200).collect::<Vec<_>>());
 }
 

@@ -61,7 +61,10 @@ impl MemoryResults {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Consistent between any two statements, so a panic elsewhere leaves nothing half done.
-        self.shared.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, id: &MessageId) -> Option<Record> {
@@ -97,16 +100,22 @@ impl fmt::Debug for MemoryResults {
 
 #[async_trait]
 impl Results for MemoryResults {
-    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError> {
+    async fn save(
+        &self,
+        id: &MessageId,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<(), ResultError> {
         record.encode()?;
         {
             let mut kept = self.lock();
             let now = Instant::now();
             kept.saves += 1;
-            if kept.saves % SWEEP_EVERY == 0 {
+            if kept.saves.is_multiple_of(SWEEP_EVERY) {
                 kept.by_id.retain(|_, (_, expires)| *expires > now);
             }
-            kept.by_id.insert(id.clone(), (record.clone(), expiry(now, ttl)));
+            kept.by_id
+                .insert(id.clone(), (record.clone(), expiry(now, ttl)));
         }
         self.shared.saved.notify_waiters();
         Ok(())

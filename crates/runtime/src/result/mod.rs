@@ -28,7 +28,8 @@ pub trait Results: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`ResultError`]: the store cannot be reached, or the record is too large.
-    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError>;
+    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration)
+    -> Result<(), ResultError>;
 
     /// The record, if it is there.
     ///
@@ -57,7 +58,9 @@ pub enum ResultError {
     #[error("{0}")]
     BadUrl(String),
     /// No connection, or no answer in time.
-    #[error("the result store at {place} cannot be reached; is it running, and are user and password right?")]
+    #[error(
+        "the result store at {place} cannot be reached; is it running, and are user and password right?"
+    )]
     Unreachable {
         /// Host and port, never the password.
         place: String,
@@ -66,7 +69,9 @@ pub enum ResultError {
         source: BoxError,
     },
     /// The record is over the limit.
-    #[error("the result has {bytes} bytes and the limit is {limit}; put large things into storage and return their key")]
+    #[error(
+        "the result has {bytes} bytes and the limit is {limit}; put large things into storage and return their key"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -74,7 +79,9 @@ pub enum ResultError {
         limit: usize,
     },
     /// What is stored under the id is not TaskIQ's JSON.
-    #[error("what is stored for {id} is not a result in TaskIQ's JSON; is another serializer in use?")]
+    #[error(
+        "what is stored for {id} is not a result in TaskIQ's JSON; is another serializer in use?"
+    )]
     Unreadable {
         /// The id.
         id: MessageId,

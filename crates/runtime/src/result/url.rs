@@ -31,7 +31,10 @@ pub async fn open(url: &str, boot_deadline: Duration) -> Result<Arc<dyn Results>
     if url.starts_with("memory:") {
         return Ok(Arc::new(MemoryResults::new()));
     }
-    let config = RedisConfig { boot_deadline, ..RedisConfig::new(url) };
+    let config = RedisConfig {
+        boot_deadline,
+        ..RedisConfig::new(url)
+    };
     Ok(Arc::new(RedisResults::connect(config).await?))
 }
 
@@ -44,7 +47,13 @@ mod tests {
         for good in ["memory://", "redis://127.0.0.1:6379", "rediss://u:p@host/1"] {
             check(good).expect(good);
         }
-        for bad in ["", "127.0.0.1:6379", "amqp://host", "http://u:s3cret@host", "redis://u:s3cret@host:port"] {
+        for bad in [
+            "",
+            "127.0.0.1:6379",
+            "amqp://host",
+            "http://u:s3cret@host",
+            "redis://u:s3cret@host:port",
+        ] {
             let said = check(bad).expect_err(bad).to_string();
             assert!(said.contains("memory://, redis://, rediss://"), "{said}");
             assert!(!said.contains("s3cret"), "{said}");

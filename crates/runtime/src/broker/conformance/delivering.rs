@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::support::{ack, consume, declared, hand_back, id, next, parcel, publish, pushed, settled_depth, within};
+use super::support::{
+    ack, consume, declared, hand_back, id, next, parcel, publish, pushed, settled_depth, within,
+};
 use crate::broker::Broker;
 
 /// How long nothing may come, for a case to believe that nothing comes.
@@ -43,7 +45,9 @@ pub async fn handed_back_comes_again_on_its_level(broker: &dyn Broker) {
         assert_eq!(delivery.redelivered, round > 0, "round {round}");
         hand_back(delivery).await.expect("the channel lives");
     }
-    ack(next(&mut *consumer).await).await.expect("the channel lives");
+    ack(next(&mut *consumer).await)
+        .await
+        .expect("the channel lives");
     drop(consumer);
     let gone = |depth: &crate::broker::Depth| depth.consumers == [0; 4];
     let depth = settled_depth(broker, queue, gone).await;
@@ -62,7 +66,10 @@ pub async fn abandoned_comes_again(broker: &dyn Broker) {
     drop(first);
     let mut second = consume(broker, queue, 1).await;
     let delivery = next(&mut *second).await;
-    assert_eq!((id(&delivery), delivery.level.number(), delivery.redelivered), (sent, 1, true));
+    assert_eq!(
+        (id(&delivery), delivery.level.number(), delivery.redelivered),
+        (sent, 1, true)
+    );
     ack(delivery).await.expect("the channel lives");
 }
 
@@ -80,11 +87,24 @@ pub async fn prefetch_bounds_what_is_unsettled(broker: &dyn Broker) {
     for _ in 0..3 {
         held.push(next(&mut *consumer).await);
     }
-    let levels: Vec<u8> = held.iter().map(|delivery| delivery.level.number()).collect();
-    assert_eq!(levels.iter().filter(|level| **level == 0).count(), 2, "{levels:?}");
+    let levels: Vec<u8> = held
+        .iter()
+        .map(|delivery| delivery.level.number())
+        .collect();
+    assert_eq!(
+        levels.iter().filter(|level| **level == 0).count(),
+        2,
+        "{levels:?}"
+    );
     settled_depth(broker, queue, |depth| depth.ready == [3, 0]).await;
-    assert!(timeout(SILENCE, consumer.next()).await.is_err(), "more than the prefetch was delivered");
-    let low = held.iter().position(|delivery| delivery.level.number() == 0).expect("two are low");
+    assert!(
+        timeout(SILENCE, consumer.next()).await.is_err(),
+        "more than the prefetch was delivered"
+    );
+    let low = held
+        .iter()
+        .position(|delivery| delivery.level.number() == 0)
+        .expect("two are low");
     ack(held.swap_remove(low)).await.expect("the channel lives");
     held.push(next(&mut *consumer).await);
     settled_depth(broker, queue, |depth| depth.ready == [2, 0]).await;
@@ -100,7 +120,8 @@ pub async fn a_cancelled_next_takes_nothing(broker: &dyn Broker) {
     let mut sent = BTreeSet::new();
     for _ in 0..20 {
         // Polled once, then dropped: by chance before, at, or after the arrival of what was just published.
-        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(consumer.next().as_mut().poll(cx)));
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(consumer.next().as_mut().poll(cx)));
         if let std::task::Poll::Ready(Some(delivery)) = polled.await {
             assert!(sent.remove(&id(&delivery)));
             ack(delivery).await.expect("the channel lives");
@@ -126,8 +147,14 @@ pub async fn stop_hands_back_what_was_buffered(broker: &dyn Broker) {
     let mut first = consume(broker, queue, 5).await;
     let running = next(&mut *first).await;
     within("stop", first.stop()).await;
-    assert!(within("the end", first.next()).await.is_none(), "a stopped consumer gives nothing");
-    settled_depth(broker, queue, |depth| depth.ready == [9] && depth.consumers[0] <= 1).await;
+    assert!(
+        within("the end", first.next()).await.is_none(),
+        "a stopped consumer gives nothing"
+    );
+    settled_depth(broker, queue, |depth| {
+        depth.ready == [9] && depth.consumers[0] <= 1
+    })
+    .await;
 
     let mut second = consume(broker, queue, 20).await;
     let mut others = BTreeSet::new();
@@ -136,10 +163,16 @@ pub async fn stop_hands_back_what_was_buffered(broker: &dyn Broker) {
         others.insert(id(&delivery));
         ack(delivery).await.expect("the channel lives");
     }
-    assert!(!others.contains(&id(&running)), "what runs is not given to another one");
+    assert!(
+        !others.contains(&id(&running)),
+        "what runs is not given to another one"
+    );
     ack(running).await.expect("its channel is still open");
     drop((first, second));
-    settled_depth(broker, queue, |depth| depth.consumers == [0] && depth.ready == [0]).await;
+    settled_depth(broker, queue, |depth| {
+        depth.consumers == [0] && depth.ready == [0]
+    })
+    .await;
 }
 
 /// A delayed message comes to its own level, and not before its time.
@@ -155,7 +188,11 @@ pub async fn a_delay_is_waited_out_on_its_level(broker: &dyn Broker) {
         let before = Instant::now();
         broker.publish(sent.clone()).await.expect("stored");
         let delivery = next(&mut *consumer).await;
-        assert!(before.elapsed() >= delay, "came after {:?}, not {delay:?}", before.elapsed());
+        assert!(
+            before.elapsed() >= delay,
+            "came after {:?}, not {delay:?}",
+            before.elapsed()
+        );
         assert_eq!((id(&delivery), delivery.level.number()), (sent.id, level));
         assert_eq!(delivery.body, sent.body);
         ack(delivery).await.expect("the channel lives");

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::support::{ack, consume, declared, fresh_queue, message, next, parcel, publish, settled_depth, within};
+use super::support::{
+    ack, consume, declared, fresh_queue, message, next, parcel, publish, settled_depth, within,
+};
 use crate::broker::{Broker, MAX_DELAY, Obituary, Parcel, PublishError};
 use crate::message::MAX_BODY_BYTES;
 use crate::outcome::DeadReason;
@@ -21,7 +23,10 @@ pub async fn acked_messages_are_gone(broker: &dyn Broker) {
     let mut consumer = consume(broker, queue, 10).await;
     let delivery = next(&mut *consumer).await;
     assert_eq!(delivery.body, sent.body);
-    assert!(!delivery.redelivered, "the first delivery says that it is not");
+    assert!(
+        !delivery.redelivered,
+        "the first delivery says that it is not"
+    );
     ack(delivery).await.expect("the channel lives");
     drop(consumer);
     let depth = settled_depth(broker, queue, |depth| depth.consumers == [0]).await;
@@ -35,10 +40,16 @@ pub async fn acked_messages_are_gone(broker: &dyn Broker) {
 pub async fn unroutable_is_an_error(broker: &dyn Broker) {
     let queue = fresh_queue(1);
     let to_work = broker.publish(parcel(queue, 0, Duration::ZERO)).await;
-    assert!(matches!(to_work, Err(PublishError::Unroutable { .. })), "{to_work:?}");
+    assert!(
+        matches!(to_work, Err(PublishError::Unroutable { .. })),
+        "{to_work:?}"
+    );
     let dead = Parcel::dead(queue, None, b"x".to_vec(), [].into(), &obituary());
     let to_dead = broker.publish(dead).await;
-    assert!(matches!(to_dead, Err(PublishError::Unroutable { .. })), "{to_dead:?}");
+    assert!(
+        matches!(to_dead, Err(PublishError::Unroutable { .. })),
+        "{to_dead:?}"
+    );
     // And it breaks nothing for those that come after it.
     let queue = declared(broker, 1).await;
     publish(broker, queue, 0).await;
@@ -53,7 +64,10 @@ pub async fn too_large_is_refused(broker: &dyn Broker) {
     let mut parcel = parcel(queue, 0, Duration::ZERO);
     parcel.body = vec![b'x'; MAX_BODY_BYTES + 1];
     let refused = broker.publish(parcel).await;
-    assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(PublishError::TooLarge { .. })),
+        "{refused:?}"
+    );
     publish(broker, queue, 0).await;
     settled_depth(broker, queue, |depth| depth.ready == [1]).await;
 }
@@ -66,9 +80,15 @@ pub async fn a_delay_beyond_the_limit_is_refused(broker: &dyn Broker) {
     let queue = declared(broker, 1).await;
     for delay in [MAX_DELAY + Duration::from_millis(1), Duration::MAX] {
         let refused = broker.publish(parcel(queue, 0, delay)).await;
-        assert!(matches!(refused, Err(PublishError::DelayTooLong { .. })), "{delay:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(PublishError::DelayTooLong { .. })),
+            "{delay:?}: {refused:?}"
+        );
     }
-    broker.publish(parcel(queue, 0, MAX_DELAY)).await.expect("the longest delay is taken");
+    broker
+        .publish(parcel(queue, 0, MAX_DELAY))
+        .await
+        .expect("the longest delay is taken");
     settled_depth(broker, queue, |depth| depth.ready == [0]).await;
 }
 
@@ -79,8 +99,16 @@ pub async fn a_delay_beyond_the_limit_is_refused(broker: &dyn Broker) {
 pub async fn headers_travel_unchanged(broker: &dyn Broker) {
     let queue = declared(broker, 1).await;
     let mut sent = parcel(queue, 0, Duration::ZERO);
-    let extra = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tité", "Größe 🎬"), ("empty", "")];
-    sent.headers.extend(extra.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let extra = [
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("tité", "Größe 🎬"),
+        ("empty", ""),
+    ];
+    sent.headers
+        .extend(extra.map(|(name, value)| (name.to_owned(), value.to_owned())));
     broker.publish(sent.clone()).await.expect("stored");
     let mut consumer = consume(broker, queue, 1).await;
     let delivery = next(&mut *consumer).await;
@@ -96,18 +124,28 @@ pub async fn headers_travel_unchanged(broker: &dyn Broker) {
 /// When the promise is broken.
 pub async fn a_burst_arrives_exactly_once(broker: &dyn Broker) {
     let queue = declared(broker, 1).await;
-    let published = within("500 confirms", join_all((0..500).map(|_| publish(broker, queue, 0)))).await;
+    let published = within(
+        "500 confirms",
+        join_all((0..500).map(|_| publish(broker, queue, 0))),
+    )
+    .await;
     let sent: BTreeSet<String> = published.into_iter().collect();
     let mut consumer = consume(broker, queue, 100).await;
     let mut arrived = BTreeSet::new();
     while arrived.len() < sent.len() {
         let delivery = next(&mut *consumer).await;
-        assert!(arrived.insert(super::support::id(&delivery)), "a message came twice");
+        assert!(
+            arrived.insert(super::support::id(&delivery)),
+            "a message came twice"
+        );
         ack(delivery).await.expect("the channel lives");
     }
     assert_eq!(arrived, sent);
     drop(consumer);
-    settled_depth(broker, queue, |depth| depth.consumers == [0] && depth.ready == [0]).await;
+    settled_depth(broker, queue, |depth| {
+        depth.consumers == [0] && depth.ready == [0]
+    })
+    .await;
 }
 
 /// Dead letters keep body and headers and say why; looking at them leaves them there, in their order.
@@ -124,15 +162,31 @@ pub async fn dead_letters_keep_everything(broker: &dyn Broker) {
     }
     for _ in 0..30 {
         settled_depth(broker, queue, |depth| depth.dead == 2).await;
-        let letters = broker.dead_letters(queue, 10).await.expect("a declared queue");
-        let ids: Vec<_> = letters.iter().map(|letter| letter.task_id().unwrap_or_default()).collect();
+        let letters = broker
+            .dead_letters(queue, 10)
+            .await
+            .expect("a declared queue");
+        let ids: Vec<_> = letters
+            .iter()
+            .map(|letter| letter.task_id().unwrap_or_default())
+            .collect();
         assert_eq!(ids, [first.id.as_str(), second.id.as_str()]);
         assert_eq!(letters[0].body, first.encode());
-        assert_eq!((letters[0].reason(), letters[0].attempts()), (Some("permanent"), Some(3)));
+        assert_eq!(
+            (letters[0].reason(), letters[0].attempts()),
+            (Some("permanent"), Some(3))
+        );
         assert_eq!(letters[0].headers["traceparent"], "00-x");
     }
     settled_depth(broker, queue, |depth| depth.dead == 2).await;
-    assert_eq!(broker.dead_letters(queue, 1).await.expect("a declared queue").len(), 1);
+    assert_eq!(
+        broker
+            .dead_letters(queue, 1)
+            .await
+            .expect("a declared queue")
+            .len(),
+        1
+    );
 }
 
 /// Depth counts what is ready on each level, the consumers, and the dead; for an unknown queue it is an error.
@@ -146,11 +200,20 @@ pub async fn depth_counts_everything(broker: &dyn Broker) {
     publish(broker, queue, 2).await;
     let depth = settled_depth(broker, queue, |depth| depth.ready == [1, 0, 2]).await;
     assert_eq!((depth.consumers, depth.dead), (vec![0, 0, 0], 0));
-    let (one, two) = (consume(broker, queue, 1).await, consume(broker, queue, 1).await);
+    let (one, two) = (
+        consume(broker, queue, 1).await,
+        consume(broker, queue, 1).await,
+    );
     settled_depth(broker, queue, |depth| depth.consumers == [2, 2, 2]).await;
     drop((one, two));
-    settled_depth(broker, queue, |depth| depth.consumers == [0, 0, 0] && depth.ready == [1, 0, 2]).await;
-    assert!(broker.depth(fresh_queue(1)).await.is_err(), "an unknown queue has no depth");
+    settled_depth(broker, queue, |depth| {
+        depth.consumers == [0, 0, 0] && depth.ready == [1, 0, 2]
+    })
+    .await;
+    assert!(
+        broker.depth(fresh_queue(1)).await.is_err(),
+        "an unknown queue has no depth"
+    );
 }
 
 /// Declaring again keeps what waits.
@@ -180,5 +243,11 @@ pub async fn another_connection_sees_the_same_queue(broker: &dyn Broker, other: 
 
 fn obituary() -> Obituary {
     let error = vec!["broken".to_owned(), "for good".to_owned()];
-    Obituary { reason: DeadReason::Permanent, error, attempts: 3, trace_id: None, level: 0 }
+    Obituary {
+        reason: DeadReason::Permanent,
+        error,
+        attempts: 3,
+        trace_id: None,
+        level: 0,
+    }
 }

@@ -25,8 +25,16 @@ pub fn fresh_queue(levels: u8) -> Queue {
 /// A message that says nothing.
 #[must_use]
 pub fn message() -> Message {
-    let args = Args { positional: Vec::new(), keyword: Map::new() };
-    Message { id: MessageId::new(), task: "case".to_owned(), labels: Labels::default(), args }
+    let args = Args {
+        positional: Vec::new(),
+        keyword: Map::new(),
+    };
+    Message {
+        id: MessageId::new(),
+        task: "case".to_owned(),
+        labels: Labels::default(),
+        args,
+    }
 }
 
 /// A parcel with a message for a level of the queue.
@@ -35,8 +43,19 @@ pub fn message() -> Message {
 /// When the queue has no such level.
 #[must_use]
 pub fn parcel(queue: Queue, level: u8, delay: Duration) -> Parcel {
-    let level = queue.every_level().find(|each| each.number() == level).expect("a level of the queue");
-    Parcel::of(&message(), Route { queue, level, delay }).expect("a small message")
+    let level = queue
+        .every_level()
+        .find(|each| each.number() == level)
+        .expect("a level of the queue");
+    Parcel::of(
+        &message(),
+        Route {
+            queue,
+            level,
+            delay,
+        },
+    )
+    .expect("a small message")
 }
 
 /// The next delivery.
@@ -44,7 +63,9 @@ pub fn parcel(queue: Queue, level: u8, delay: Duration) -> Parcel {
 /// # Panics
 /// When there is none in time.
 pub async fn next(consumer: &mut dyn Consumer) -> Delivery {
-    within("a delivery", consumer.next()).await.expect("the consumer is not stopped")
+    within("a delivery", consumer.next())
+        .await
+        .expect("the consumer is not stopped")
 }
 
 /// Acks, as settling does.
@@ -69,7 +90,11 @@ pub async fn hand_back(delivery: Delivery) -> Result<(), Lost> {
 ///
 /// # Panics
 /// When it does not become so in time.
-pub async fn settled_depth(broker: &dyn Broker, queue: Queue, expected: impl Fn(&Depth) -> bool) -> Depth {
+pub async fn settled_depth(
+    broker: &dyn Broker,
+    queue: Queue,
+    expected: impl Fn(&Depth) -> bool,
+) -> Depth {
     let mut last = Depth::default();
     let asking = async {
         loop {
@@ -87,27 +112,35 @@ pub async fn settled_depth(broker: &dyn Broker, queue: Queue, expected: impl Fn(
 
 /// The event, or a panic that names it.
 pub(super) async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    timeout(PATIENCE, event)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// Publishes one message to level 0 and returns its id.
 pub(super) async fn publish(broker: &dyn Broker, queue: Queue, level: u8) -> String {
     let parcel = parcel(queue, level, Duration::ZERO);
     let id = parcel.id.clone();
-    within("a confirm", broker.publish(parcel)).await.expect("a declared queue takes messages");
+    within("a confirm", broker.publish(parcel))
+        .await
+        .expect("a declared queue takes messages");
     id
 }
 
 /// A declared queue that nobody else uses.
 pub(super) async fn declared(broker: &dyn Broker, levels: u8) -> Queue {
     let queue = fresh_queue(levels);
-    within("a declaration", broker.declare(queue)).await.expect("the broker declares");
+    within("a declaration", broker.declare(queue))
+        .await
+        .expect("the broker declares");
     queue
 }
 
 /// A consumer of the queue.
 pub(super) async fn consume(broker: &dyn Broker, queue: Queue, prefetch: u16) -> Box<dyn Consumer> {
-    within("a consumer", broker.consume(queue, prefetch)).await.expect("the broker lets us consume")
+    within("a consumer", broker.consume(queue, prefetch))
+        .await
+        .expect("the broker lets us consume")
 }
 
 /// The id of the message that was delivered.
@@ -120,9 +153,14 @@ pub(super) async fn pushed(broker: &dyn Broker, queue: Queue) {
     if broker.system() == "memory" {
         return;
     }
-    settled_depth(broker, queue, |depth| depth.ready.iter().all(|ready| *ready == 0)).await;
+    settled_depth(broker, queue, |depth| {
+        depth.ready.iter().all(|ready| *ready == 0)
+    })
+    .await;
     // The broker has let go of them; some more round trips, and they have crossed the socket on the other connection, too.
     for _ in 0..20 {
-        within("the depth", broker.depth(queue)).await.expect("a declared queue");
+        within("the depth", broker.depth(queue))
+            .await
+            .expect("a declared queue");
     }
 }

@@ -78,9 +78,14 @@ fn credential(text: &str, what: &str) -> Result<String, BrokerError> {
 fn host(url: &Url) -> Result<String, BrokerError> {
     let host = url.host_str().unwrap_or_default();
     if host.is_empty() {
-        return Err(bad("the broker's URL names no host: amqp://user:password@host:5672/vhost"));
+        return Err(bad(
+            "the broker's URL names no host: amqp://user:password@host:5672/vhost",
+        ));
     }
-    Ok(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+    Ok(host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned())
 }
 
 fn vhost(url: &Url) -> Result<String, BrokerError> {
@@ -101,10 +106,13 @@ fn query(url: &Url) -> Result<AMQPQueryString, BrokerError> {
         match &*name {
             "heartbeat" => query.heartbeat = Some(value.parse().map_err(|_| wrong("heartbeat"))?),
             "connection_timeout" => {
-                query.connection_timeout = Some(value.parse().map_err(|_| wrong("connection_timeout"))?);
+                query.connection_timeout =
+                    Some(value.parse().map_err(|_| wrong("connection_timeout"))?);
             }
             other => {
-                return Err(bad(&format!("the broker's URL may set heartbeat and connection_timeout, not {other}")));
+                return Err(bad(&format!(
+                    "the broker's URL may set heartbeat and connection_timeout, not {other}"
+                )));
             }
         }
     }
@@ -114,7 +122,11 @@ fn query(url: &Url) -> Result<AMQPQueryString, BrokerError> {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let vhost = self.uri.vhost.trim_start_matches('/');
-        write!(f, "{}:{}/{vhost}", self.uri.authority.host, self.uri.authority.port)
+        write!(
+            f,
+            "{}:{}/{vhost}",
+            self.uri.authority.host, self.uri.authority.port
+        )
     }
 }
 
@@ -132,16 +144,37 @@ mod tests {
     fn urls_are_read_as_other_amqp_clients_read_them() {
         let table = [
             ("amqp://127.0.0.1", "127.0.0.1", 5672, "guest", "guest", "/"),
-            ("amqp://127.0.0.1/", "127.0.0.1", 5672, "guest", "guest", "/"),
+            (
+                "amqp://127.0.0.1/",
+                "127.0.0.1",
+                5672,
+                "guest",
+                "guest",
+                "/",
+            ),
             ("amqp://h:1/%2f", "h", 1, "guest", "guest", "/"),
             ("amqp://h/staging", "h", 5672, "guest", "guest", "staging"),
-            ("amqps://u:p%40+%26%25@h/a%2Fb", "h", 5671, "u", "p@+&%", "a/b"),
+            (
+                "amqps://u:p%40+%26%25@h/a%2Fb",
+                "h",
+                5671,
+                "u",
+                "p@+&%",
+                "a/b",
+            ),
             ("amqp://[::1]:5673/", "::1", 5673, "guest", "guest", "/"),
         ];
         for (url, host, port, user, password, vhost) in table {
             let uri = Address::parse(url).expect(url).uri();
-            let info = (&*uri.authority.userinfo.username, &*uri.authority.userinfo.password);
-            assert_eq!((&*uri.authority.host, uri.authority.port), (host, port), "{url}");
+            let info = (
+                &*uri.authority.userinfo.username,
+                &*uri.authority.userinfo.password,
+            );
+            assert_eq!(
+                (&*uri.authority.host, uri.authority.port),
+                (host, port),
+                "{url}"
+            );
             assert_eq!((info, &*uri.vhost), ((user, password), vhost), "{url}");
         }
     }
@@ -155,8 +188,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_url_is_said() {
-        for url in ["amqp:///v", "amqp://h?heartbeat=soon", "amqp://h?frame_max=1", "redis://h"] {
-            assert!(matches!(Address::parse(url), Err(BrokerError::BadUrl(_))), "{url}");
+        for url in [
+            "amqp:///v",
+            "amqp://h?heartbeat=soon",
+            "amqp://h?frame_max=1",
+            "redis://h",
+        ] {
+            assert!(
+                matches!(Address::parse(url), Err(BrokerError::BadUrl(_))),
+                "{url}"
+            );
         }
     }
 }

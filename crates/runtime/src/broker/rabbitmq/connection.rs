@@ -12,8 +12,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
 use super::address::Address;
-use crate::broker::reach::{self, Attempt, Backoff};
 use crate::broker::BrokerError;
+use crate::broker::reach::{self, Attempt, Backoff};
 
 /// The most that a connect with its handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -51,16 +51,32 @@ impl Link {
     ///
     /// # Errors
     /// [`BrokerError::Refused`] at once when the broker does not let us in, [`BrokerError::Unreachable`] after the deadline.
-    pub(super) async fn open(address: Address, name: String, deadline: Duration) -> Result<Self, BrokerError> {
+    pub(super) async fn open(
+        address: Address,
+        name: String,
+        deadline: Duration,
+    ) -> Result<Self, BrokerError> {
         let place = address.to_string();
-        let supervisor = Supervisor { address, name, place: place.clone() };
+        let supervisor = Supervisor {
+            address,
+            name,
+            place: place.clone(),
+        };
         let first = reach::at_boot(&place, deadline, || supervisor.attempt()).await;
         let first = Arc::new(first.map_err(|error| not_connected(&place, error))?);
         let (sender, state) = watch::channel(State::Up(Arc::clone(&first)));
         let (suspect, end) = (Arc::new(Notify::new()), CancellationToken::new());
         tokio::spawn(supervisor.run(first, sender, Arc::clone(&suspect), end.clone()));
         let guard = end.clone().drop_guard();
-        Ok(Self { shared: Arc::new(Shared { place, state, suspect, end, _guard: guard }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                place,
+                state,
+                suspect,
+                end,
+                _guard: guard,
+            }),
+        })
     }
 
     /// The connection, as soon as there is one. Cancel-safe.
@@ -99,19 +115,29 @@ impl Link {
 
 fn not_connected(place: &str, error: lapin::Error) -> BrokerError {
     if refused(&error) {
-        let action = format!("let this process in at {place}; check user, password and virtual host");
-        return BrokerError::Refused { action, source: error.into() };
+        let action =
+            format!("let this process in at {place}; check user, password and virtual host");
+        return BrokerError::Refused {
+            action,
+            source: error.into(),
+        };
     }
-    BrokerError::Unreachable { place: place.to_owned(), source: error.into() }
+    BrokerError::Unreachable {
+        place: place.to_owned(),
+        source: error.into(),
+    }
 }
 
 /// A wrong password or an unknown virtual host: asking again would give the same answer.
 fn refused(error: &lapin::Error) -> bool {
     use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return false;
+    };
     matches!(
         error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+            | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
     )
 }
 
@@ -122,7 +148,13 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(self, first: Arc<Connection>, sender: watch::Sender<State>, suspect: Arc<Notify>, end: CancellationToken) {
+    async fn run(
+        self,
+        first: Arc<Connection>,
+        sender: watch::Sender<State>,
+        suspect: Arc<Notify>,
+        end: CancellationToken,
+    ) {
         let mut connection = first;
         while let Some(next) = self.one_life(&connection, &sender, &suspect, &end).await {
             connection = next;
@@ -145,13 +177,21 @@ impl Supervisor {
             () = lost(connection, suspect, &self.place) => {}
         }
         sender.send_replace(State::Down);
-        warn!(place = self.place, connection = self.name, "the connection to the broker was lost; reconnecting");
+        warn!(
+            place = self.place,
+            connection = self.name,
+            "the connection to the broker was lost; reconnecting"
+        );
         let next = tokio::select! {
             biased;
             () = end.cancelled() => return None,
             next = self.reconnect() => Arc::new(next),
         };
-        info!(place = self.place, connection = self.name, "connected to the broker again");
+        info!(
+            place = self.place,
+            connection = self.name,
+            "connected to the broker again"
+        );
         sender.send_replace(State::Up(Arc::clone(&next)));
         Some(next)
     }
@@ -163,7 +203,9 @@ impl Supervisor {
             backoff.pause().await;
             match self.connect().await {
                 Ok(connection) => return connection,
-                Err(error) => warn!(place = self.place, %error, "the broker cannot be reached; trying again"),
+                Err(error) => {
+                    warn!(place = self.place, %error, "the broker cannot be reached; trying again")
+                }
             }
         }
     }
@@ -178,7 +220,8 @@ impl Supervisor {
 
     async fn connect(&self) -> lapin::Result<Connection> {
         reach::prepare_tls();
-        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let connecting = Connection::connect_uri(self.address.uri(), properties);
         let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection in time");
         timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?

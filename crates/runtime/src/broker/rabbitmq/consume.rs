@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::connection::Link;
+use super::headers;
 use super::lane::{Lane, Session};
 use super::topology::{self, Names};
-use super::headers;
 use crate::broker::{Consumer, Delivery, Lost, Receipt};
 use crate::queue::{Level, Queue};
 
@@ -42,7 +42,12 @@ struct Buffered {
 
 impl RabbitConsumer {
     /// Opens a lane per level. The queue has been declared.
-    pub(super) async fn open(link: &Link, names: &Names, queue: Queue, prefetch: u16) -> lapin::Result<Self> {
+    pub(super) async fn open(
+        link: &Link,
+        names: &Names,
+        queue: Queue,
+        prefetch: u16,
+    ) -> lapin::Result<Self> {
         // Zero means "without limit" to the broker.
         let prefetch = prefetch.max(1);
         let stop = CancellationToken::new();
@@ -50,7 +55,13 @@ impl RabbitConsumer {
         let mut opened: Vec<(Level, Lane, Session)> = Vec::new();
         for level in queue.every_level() {
             let (queue, topology) = (names.work(queue, level), Arc::clone(&topology));
-            let lane = Lane { link: link.clone(), queue, prefetch, topology, stop: stop.clone() };
+            let lane = Lane {
+                link: link.clone(),
+                queue,
+                prefetch,
+                topology,
+                stop: stop.clone(),
+            };
             let session = lane.open().await?;
             opened.push((level, lane, session));
         }
@@ -60,7 +71,11 @@ impl RabbitConsumer {
             lanes.spawn(lane.run(session, sender));
             levels.push(Buffered { level, deliveries });
         }
-        Ok(Self { levels, stop, _lanes: lanes })
+        Ok(Self {
+            levels,
+            stop,
+            _lanes: lanes,
+        })
     }
 
     fn poll_highest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
@@ -72,7 +87,11 @@ impl RabbitConsumer {
                 Poll::Pending => open = true,
             }
         }
-        if open { Poll::Pending } else { Poll::Ready(None) }
+        if open {
+            Poll::Pending
+        } else {
+            Poll::Ready(None)
+        }
     }
 }
 
@@ -107,7 +126,8 @@ impl Consumer for RabbitConsumer {
 
     async fn stop(&mut self) {
         self.stop.cancel();
-        let all = futures_util::future::join_all(self.levels.iter_mut().map(Buffered::hand_all_back));
+        let all =
+            futures_util::future::join_all(self.levels.iter_mut().map(Buffered::hand_all_back));
         if timeout(STOP_TIMEOUT, all).await.is_err() {
             warn!("not everything could be handed back; it goes back when the channels close");
         }
@@ -115,9 +135,22 @@ impl Consumer for RabbitConsumer {
 }
 
 fn delivery(arrived: Arrived, level: Level) -> Delivery {
-    let headers = arrived.properties.headers().as_ref().map(headers::decode).unwrap_or_default();
-    let receipt = RabbitReceipt { acker: arrived.acker };
-    Delivery::new(arrived.data, headers, level, arrived.redelivered, Box::new(receipt))
+    let headers = arrived
+        .properties
+        .headers()
+        .as_ref()
+        .map(headers::decode)
+        .unwrap_or_default();
+    let receipt = RabbitReceipt {
+        acker: arrived.acker,
+    };
+    Delivery::new(
+        arrived.data,
+        headers,
+        level,
+        arrived.redelivered,
+        Box::new(receipt),
+    )
 }
 
 /// Dropped unsettled, it does nothing: the message goes back when the channel closes.
@@ -128,7 +161,7 @@ struct RabbitReceipt {
 #[async_trait]
 impl Receipt for RabbitReceipt {
     async fn ack(self: Box<Self>) -> Result<(), Lost> {
-        settled(self.acker.ack(BasicAckOptions::default()).await)
+        settled(&self.acker.ack(BasicAckOptions::default()).await)
     }
 
     async fn hand_back(self: Box<Self>) -> Result<(), Lost> {
@@ -137,12 +170,15 @@ impl Receipt for RabbitReceipt {
 }
 
 async fn hand_back(acker: &Acker) -> Result<(), Lost> {
-    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-    settled(acker.nack(options).await)
+    let options = BasicNackOptions {
+        requeue: true,
+        ..BasicNackOptions::default()
+    };
+    settled(&acker.nack(options).await)
 }
 
 /// `Ok(false)` is how the library says that the channel is gone.
-fn settled(answer: lapin::Result<bool>) -> Result<(), Lost> {
+fn settled(answer: &lapin::Result<bool>) -> Result<(), Lost> {
     match answer {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(Lost),

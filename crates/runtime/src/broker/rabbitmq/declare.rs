@@ -1,6 +1,8 @@
 //! Puts a topology onto the broker, on a channel of its own: a refusal closes the channel it happens on.
 
-use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
@@ -37,7 +39,14 @@ async fn exchange(channel: &Channel, spec: &Exchange) -> lapin::Result<()> {
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
-    channel.exchange_declare(spec.name.as_str().into(), kind, options, FieldTable::default()).await
+    channel
+        .exchange_declare(
+            spec.name.as_str().into(),
+            kind,
+            options,
+            FieldTable::default(),
+        )
+        .await
 }
 
 async fn queue(channel: &Channel, spec: &QueueSpec) -> lapin::Result<()> {
@@ -49,19 +58,44 @@ async fn queue(channel: &Channel, spec: &QueueSpec) -> lapin::Result<()> {
         };
         arguments.insert((*name).into(), value);
     }
-    channel.queue_declare(spec.name.as_str().into(), QueueDeclareOptions::durable(), arguments).await?;
+    channel
+        .queue_declare(
+            spec.name.as_str().into(),
+            QueueDeclareOptions::durable(),
+            arguments,
+        )
+        .await?;
     Ok(())
 }
 
 async fn bind(channel: &Channel, binding: &Binding) -> lapin::Result<()> {
-    let (exchange, key) = (binding.exchange.as_str().into(), binding.key.as_str().into());
+    let (exchange, key) = (
+        binding.exchange.as_str().into(),
+        binding.key.as_str().into(),
+    );
     let arguments = FieldTable::default();
     match &binding.to {
         End::Queue(name) => {
-            channel.queue_bind(name.as_str().into(), exchange, key, QueueBindOptions::default(), arguments).await
+            channel
+                .queue_bind(
+                    name.as_str().into(),
+                    exchange,
+                    key,
+                    QueueBindOptions::default(),
+                    arguments,
+                )
+                .await
         }
         End::Exchange(name) => {
-            channel.exchange_bind(name.as_str().into(), exchange, key, ExchangeBindOptions::default(), arguments).await
+            channel
+                .exchange_bind(
+                    name.as_str().into(),
+                    exchange,
+                    key,
+                    ExchangeBindOptions::default(),
+                    arguments,
+                )
+                .await
         }
     }
 }

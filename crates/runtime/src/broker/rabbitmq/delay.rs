@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn a_delay_beyond_the_ladder_is_a_typed_error() {
         for delay in [MAX_DELAY + Duration::from_nanos(1), Duration::MAX] {
-            assert!(matches!(units(delay), Err(PublishError::DelayTooLong { .. })), "{delay:?}");
+            assert!(
+                matches!(units(delay), Err(PublishError::DelayTooLong { .. })),
+                "{delay:?}"
+            );
         }
     }
 
@@ -66,7 +69,10 @@ mod tests {
         for delay in [1_u32, 2, 3, 10, 255, 864_000, u32::MAX] {
             let key = routing_key(delay, "target");
             let bits = key.split('.').take(32).enumerate();
-            let waited: i64 = bits.filter(|(_, bit)| *bit == "1").map(|(i, _)| step_millis(31 - i as u8)).sum();
+            let waited: i64 = bits
+                .filter(|(_, bit)| *bit == "1")
+                .map(|(i, _)| step_millis(31 - i as u8))
+                .sum();
             assert_eq!(waited, i64::from(delay) * 100);
         }
     }

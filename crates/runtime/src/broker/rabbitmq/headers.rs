@@ -21,7 +21,10 @@ const KEPT_TO_THE_LAST: [&str; 3] = ["dead-", "task_id", "task_name"];
 pub(super) fn encode(headers: &Headers) -> Result<FieldTable, PublishError> {
     let bytes = size(headers);
     if bytes > MAX_BYTES {
-        return Err(PublishError::TooLarge { bytes, limit: MAX_BYTES });
+        return Err(PublishError::TooLarge {
+            bytes,
+            limit: MAX_BYTES,
+        });
     }
     let mut table = FieldTable::default();
     for (name, value) in headers {
@@ -29,7 +32,10 @@ pub(super) fn encode(headers: &Headers) -> Result<FieldTable, PublishError> {
             bytes: name.len(),
             limit: MAX_NAME_BYTES,
         })?;
-        table.insert(name, AMQPValue::LongString(LongString::from(value.as_str())));
+        table.insert(
+            name,
+            AMQPValue::LongString(LongString::from(value.as_str())),
+        );
     }
     Ok(table)
 }
@@ -39,21 +45,31 @@ pub(super) fn fitting(mut headers: Headers) -> Headers {
     headers.retain(|name, _| name.len() <= MAX_NAME_BYTES);
     while size(&headers) > MAX_BYTES {
         let spare = |name: &str| !KEPT_TO_THE_LAST.iter().any(|kept| name.starts_with(kept));
-        let largest = headers.iter().filter(|(name, _)| spare(name)).max_by_key(|(_, value)| value.len());
-        let Some(name) = largest.map(|(name, _)| name.clone()) else { break };
+        let largest = headers
+            .iter()
+            .filter(|(name, _)| spare(name))
+            .max_by_key(|(_, value)| value.len());
+        let Some(name) = largest.map(|(name, _)| name.clone()) else {
+            break;
+        };
         headers.remove(&name);
     }
     headers
 }
 
 fn size(headers: &Headers) -> usize {
-    headers.iter().map(|(name, value)| name.len() + value.len() + OVERHEAD).sum()
+    headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + OVERHEAD)
+        .sum()
 }
 
 /// The headers of a delivery as text.
 pub(super) fn decode(table: &FieldTable) -> Headers {
     let pairs = table.inner().iter();
-    pairs.filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect()
+    pairs
+        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+        .collect()
 }
 
 fn text(value: &AMQPValue) -> Option<String> {
@@ -72,7 +88,10 @@ fn text(value: &AMQPValue) -> Option<String> {
         AMQPValue::Timestamp(seconds) => seconds.to_string(),
         AMQPValue::Float(number) => number.to_string(),
         AMQPValue::Double(number) => number.to_string(),
-        AMQPValue::DecimalValue(_) | AMQPValue::FieldArray(_) | AMQPValue::FieldTable(_) | AMQPValue::Void => return None,
+        AMQPValue::DecimalValue(_)
+        | AMQPValue::FieldArray(_)
+        | AMQPValue::FieldTable(_)
+        | AMQPValue::Void => return None,
     })
 }
 
@@ -87,12 +106,19 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn text_survives_the_round_trip() {
-        let sent = headers(&[("traceparent", "00-aa-bb-01"), ("ünïcode", "Größe 🎬"), ("empty", "")]);
+        let sent = headers(&[
+            ("traceparent", "00-aa-bb-01"),
+            ("ünïcode", "Größe 🎬"),
+            ("empty", ""),
+        ]);
         assert_eq!(decode(&encode(&sent).expect("small")), sent);
     }
 
@@ -101,8 +127,14 @@ mod tests {
         let table: [(AMQPValue, Option<&str>); 10] = [
             (AMQPValue::LongString("a".into()), Some("a")),
             (AMQPValue::ShortString("b".into()), Some("b")),
-            (AMQPValue::ByteArray(ByteArray::from(b"c".as_slice())), Some("c")),
-            (AMQPValue::LongString(b"\xff".as_slice().into()), Some("\u{fffd}")),
+            (
+                AMQPValue::ByteArray(ByteArray::from(b"c".as_slice())),
+                Some("c"),
+            ),
+            (
+                AMQPValue::LongString(b"\xff".as_slice().into()),
+                Some("\u{fffd}"),
+            ),
             (AMQPValue::LongInt(-3), Some("-3")),
             (AMQPValue::LongLongInt(1 << 40), Some("1099511627776")),
             (AMQPValue::Boolean(true), Some("true")),
@@ -120,13 +152,28 @@ mod tests {
         let huge = headers(&[("label", &"x".repeat(MAX_BYTES))]);
         assert!(matches!(encode(&huge), Err(PublishError::TooLarge { .. })));
         let long_name = headers(&[(&"n".repeat(256), "v")]);
-        assert!(matches!(encode(&long_name), Err(PublishError::TooLarge { .. })));
+        assert!(matches!(
+            encode(&long_name),
+            Err(PublishError::TooLarge { .. })
+        ));
     }
 
     #[test]
     fn a_dead_letter_loses_its_largest_headers_first_and_never_its_reason() {
         let huge = "x".repeat(MAX_BYTES);
-        let kept = fitting(headers(&[("label", &huge), ("small", "s"), ("dead-reason", "permanent"), ("task_id", "t")]));
-        assert_eq!(kept, headers(&[("small", "s"), ("dead-reason", "permanent"), ("task_id", "t")]));
+        let kept = fitting(headers(&[
+            ("label", &huge),
+            ("small", "s"),
+            ("dead-reason", "permanent"),
+            ("task_id", "t"),
+        ]));
+        assert_eq!(
+            kept,
+            headers(&[
+                ("small", "s"),
+                ("dead-reason", "permanent"),
+                ("task_id", "t")
+            ])
+        );
     }
 }

@@ -10,7 +10,11 @@ use crate::broker::{DeadLetter, Depth};
 use crate::queue::Queue;
 
 /// Exact counts by passive declare: the management API lags by seconds.
-pub(super) async fn depth(connection: &Connection, names: &Names, queue: Queue) -> lapin::Result<Depth> {
+pub(super) async fn depth(
+    connection: &Connection,
+    names: &Names,
+    queue: Queue,
+) -> lapin::Result<Depth> {
     let channel = connection.create_channel().await?;
     let mut depth = Depth::default();
     for level in queue.every_level().rev() {
@@ -18,24 +22,49 @@ pub(super) async fn depth(connection: &Connection, names: &Names, queue: Queue) 
         depth.ready.push(declared.message_count().into());
         depth.consumers.push(declared.consumer_count().into());
     }
-    depth.dead = look(&channel, &names.dead(queue)).await?.message_count().into();
+    depth.dead = look(&channel, &names.dead(queue))
+        .await?
+        .message_count()
+        .into();
     channel.close(200, "looked".into()).await?;
     Ok(depth)
 }
 
 async fn look(channel: &Channel, name: &str) -> lapin::Result<Declared> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    channel.queue_declare(name.into(), passive, FieldTable::default()).await
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::durable()
+    };
+    channel
+        .queue_declare(name.into(), passive, FieldTable::default())
+        .await
 }
 
 /// The oldest dead letters. They are taken without ack, and go back in their order when the channel closes.
-pub(super) async fn dead_letters(connection: &Connection, name: &str, limit: usize) -> lapin::Result<Vec<DeadLetter>> {
+pub(super) async fn dead_letters(
+    connection: &Connection,
+    name: &str,
+    limit: usize,
+) -> lapin::Result<Vec<DeadLetter>> {
     let channel = connection.create_channel().await?;
     let mut letters = Vec::new();
     while letters.len() < limit {
-        let Some(message) = channel.basic_get(name.into(), BasicGetOptions::default()).await? else { break };
-        let headers = message.properties.headers().as_ref().map(headers::decode).unwrap_or_default();
-        letters.push(DeadLetter { body: message.delivery.data, headers });
+        let Some(message) = channel
+            .basic_get(name.into(), BasicGetOptions::default())
+            .await?
+        else {
+            break;
+        };
+        let headers = message
+            .properties
+            .headers()
+            .as_ref()
+            .map(headers::decode)
+            .unwrap_or_default();
+        letters.push(DeadLetter {
+            body: message.delivery.data,
+            headers,
+        });
     }
     channel.close(200, "looked".into()).await?;
     Ok(letters)

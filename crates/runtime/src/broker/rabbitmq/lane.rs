@@ -56,14 +56,18 @@ impl Lane {
     pub(super) async fn open(&self) -> lapin::Result<Session> {
         let connection = self.link.up().await.map_err(std::io::Error::other)?;
         let channel = connection.create_channel().await?;
-        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        channel
+            .basic_qos(self.prefetch, BasicQosOptions::default())
+            .await?;
         let consumer = self.consume(&channel).await?;
         Ok(Session { channel, consumer })
     }
 
     async fn consume(&self, channel: &Channel) -> lapin::Result<Consumer> {
         let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
-        channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
+        channel
+            .basic_consume(queue, "".into(), options, FieldTable::default())
+            .await
     }
 
     /// Pumps until it is stopped, the receiver is gone, or the link is closed. Ends the stream of deliveries by dropping
@@ -76,7 +80,9 @@ impl Lane {
                 break;
             }
             warn!(queue = self.queue, "the consumer was lost; consuming again");
-            let Some(next) = self.reopen(&session.channel).await else { break };
+            let Some(next) = self.reopen(&session.channel).await else {
+                break;
+            };
             info!(queue = self.queue, "consuming again");
             session = next;
         }
@@ -93,7 +99,9 @@ impl Lane {
                 next = session.consumer.next() => next,
             };
             // `None` is a cancel by the broker, an error a lost channel.
-            let Some(Ok(delivery)) = next else { return End::Lost };
+            let Some(Ok(delivery)) = next else {
+                return End::Lost;
+            };
             if deliveries.send(delivery).await.is_err() {
                 return End::Unwanted;
             }
@@ -124,24 +132,34 @@ impl Lane {
 
     /// On the same channel if it lives: then the attempts that run can still settle on it. `Ok(None)`: the link is closed.
     async fn try_reopen(&self, lost: &Channel) -> lapin::Result<Option<Session>> {
-        if lost.status().connected() {
-            if let Ok(consumer) = self.consume(lost).await {
-                return Ok(Some(Session { channel: lost.clone(), consumer }));
-            }
+        if lost.status().connected()
+            && let Ok(consumer) = self.consume(lost).await
+        {
+            let channel = lost.clone();
+            return Ok(Some(Session { channel, consumer }));
         }
-        let Ok(connection) = self.link.up().await else { return Ok(None) };
+        let Ok(connection) = self.link.up().await else {
+            return Ok(None);
+        };
         let opening = async {
             declare(&connection, std::slice::from_ref(&*self.topology)).await?;
             self.open().await.map(Some)
         };
-        let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer");
+        let late =
+            |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer");
         timeout(OPEN_TIMEOUT, opening).await.map_err(late)?
     }
 
     /// Cancels, and passes on what had arrived by then.
     async fn drain(&self, session: &mut Session, deliveries: &mpsc::Sender<Delivery>) {
         let tag = session.consumer.tag();
-        let cancelled = timeout(CANCEL_TIMEOUT, session.channel.basic_cancel(tag, BasicCancelOptions::default())).await;
+        let cancelled = timeout(
+            CANCEL_TIMEOUT,
+            session
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default()),
+        )
+        .await;
         if !matches!(cancelled, Ok(Ok(()))) {
             return;
         }

@@ -59,7 +59,11 @@ pub struct RabbitConfig {
 impl RabbitConfig {
     /// A configuration with a publish timeout of 10 s and a boot deadline of 30 s.
     #[must_use]
-    pub fn new(url: impl Into<String>, namespace: impl Into<String>, connection_name: impl Into<String>) -> Self {
+    pub fn new(
+        url: impl Into<String>,
+        namespace: impl Into<String>,
+        connection_name: impl Into<String>,
+    ) -> Self {
         Self {
             url: url.into(),
             namespace: namespace.into(),
@@ -109,8 +113,17 @@ impl RabbitBroker {
         let deadline = config.boot_deadline;
         let publishing = Link::open(address.clone(), name("publish"), deadline).await?;
         let consuming = Link::open(address, name("consume"), deadline).await?;
-        let publisher = Publisher::new(publishing.clone(), Arc::clone(&registry), config.publish_timeout);
-        Ok(Self { registry, publisher, publishing, consuming })
+        let publisher = Publisher::new(
+            publishing.clone(),
+            Arc::clone(&registry),
+            config.publish_timeout,
+        );
+        Ok(Self {
+            registry,
+            publisher,
+            publishing,
+            consuming,
+        })
     }
 
     /// Whether both connections stand now; for health pages.
@@ -124,12 +137,22 @@ impl RabbitBroker {
     }
 
     /// Asks the broker something, in bounded time.
-    async fn ask<T>(&self, action: &str, question: impl Future<Output = lapin::Result<T>> + Send) -> Result<T, BrokerError> {
-        let unreachable = |source| BrokerError::Unreachable { place: self.publishing.place().to_owned(), source };
+    async fn ask<T>(
+        &self,
+        action: &str,
+        question: impl Future<Output = lapin::Result<T>> + Send,
+    ) -> Result<T, BrokerError> {
+        let unreachable = |source| BrokerError::Unreachable {
+            place: self.publishing.place().to_owned(),
+            source,
+        };
         match timeout(ANSWER_TIMEOUT, question).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if matches!(error.kind(), ErrorKind::ProtocolError(_)) => {
-                Err(BrokerError::Refused { action: action.to_owned(), source: error.into() })
+                Err(BrokerError::Refused {
+                    action: action.to_owned(),
+                    source: error.into(),
+                })
             }
             Ok(Err(error)) => {
                 self.publishing.suspect();
@@ -144,7 +167,10 @@ impl RabbitBroker {
         let (exchange, key) = self.address(&parcel.to, &target)?;
         let headers = match parcel.to {
             Destination::Work(_) if parcel.body.len() > MAX_BODY_BYTES => {
-                return Err(PublishError::TooLarge { bytes: parcel.body.len(), limit: MAX_BODY_BYTES });
+                return Err(PublishError::TooLarge {
+                    bytes: parcel.body.len(),
+                    limit: MAX_BODY_BYTES,
+                });
             }
             Destination::Work(_) => headers::encode(&parcel.headers)?,
             Destination::Dead(_) => headers::encode(&headers::fitting(parcel.headers))?,
@@ -155,7 +181,13 @@ impl RabbitBroker {
             .with_priority(parcel.priority)
             .with_message_id(short(&parcel.id)?)
             .with_headers(headers);
-        Ok(Letter { exchange: short(&exchange)?, key: short(&key)?, body: parcel.body, properties, target })
+        Ok(Letter {
+            exchange: short(&exchange)?,
+            key: short(&key)?,
+            body: parcel.body,
+            properties,
+            target,
+        })
     }
 
     /// The exchange and the key: straight to the queue, or over the delay ladder.
@@ -163,7 +195,10 @@ impl RabbitBroker {
         match to {
             Destination::Work(route) if !route.delay.is_zero() => {
                 let units = delay::units(route.delay)?;
-                Ok((self.names().delay_start(), delay::routing_key(units, target)))
+                Ok((
+                    self.names().delay_start(),
+                    delay::routing_key(units, target),
+                ))
             }
             _ => Ok((self.names().exchange(), target.to_owned())),
         }
@@ -172,7 +207,10 @@ impl RabbitBroker {
 
 /// A name as AMQP has it: at most 255 bytes.
 fn short(text: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(text).map_err(|_| PublishError::TooLarge { bytes: text.len(), limit: 255 })
+    ShortString::try_new(text).map_err(|_| PublishError::TooLarge {
+        bytes: text.len(),
+        limit: 255,
+    })
 }
 
 #[async_trait]
@@ -187,7 +225,8 @@ impl Broker for RabbitBroker {
             let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
             declare::declare(&connection, &topologies).await
         };
-        self.ask(&format!("declare the queues of {queue}"), declaring).await?;
+        self.ask(&format!("declare the queues of {queue}"), declaring)
+            .await?;
         self.registry.add(queue);
         Ok(())
     }
@@ -200,7 +239,9 @@ impl Broker for RabbitBroker {
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         self.declare(queue).await?;
         let opening = RabbitConsumer::open(&self.consuming, self.names(), queue, prefetch);
-        let consumer = self.ask(&format!("let this process consume {queue}"), opening).await?;
+        let consumer = self
+            .ask(&format!("let this process consume {queue}"), opening)
+            .await?;
         Ok(Box::new(consumer))
     }
 
@@ -212,7 +253,11 @@ impl Broker for RabbitBroker {
         self.ask(&format!("show queue {queue}"), asking).await
     }
 
-    async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+    async fn dead_letters(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BrokerError> {
         let name = self.names().dead(queue);
         let asking = async {
             let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
@@ -227,8 +272,16 @@ impl Broker for RabbitBroker {
 
     fn describe(&self, queue: Queue) -> Vec<String> {
         let ladder = topology::ladder(self.names());
-        let ladder = format!("delay ladder {}  {} queues, quorum, 100 ms to 13.6 years", self.names().delay_start(), ladder.queues.len());
-        topology::queue(self.names(), queue).describe().into_iter().chain([ladder]).collect()
+        let ladder = format!(
+            "delay ladder {}  {} queues, quorum, 100 ms to 13.6 years",
+            self.names().delay_start(),
+            ladder.queues.len()
+        );
+        topology::queue(self.names(), queue)
+            .describe()
+            .into_iter()
+            .chain([ladder])
+            .collect()
     }
 
     fn system(&self) -> &'static str {
@@ -238,6 +291,8 @@ impl Broker for RabbitBroker {
 
 impl fmt::Debug for RabbitBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RabbitBroker").field("place", &self.publishing.place()).finish_non_exhaustive()
+        f.debug_struct("RabbitBroker")
+            .field("place", &self.publishing.place())
+            .finish_non_exhaustive()
     }
 }

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::connection::Link;
 use super::declare::declare;
 use super::registry::Registry;
-use crate::broker::reach::Backoff;
 use crate::broker::PublishError;
+use crate::broker::reach::Backoff;
 
 /// The most publishes that wait for their confirm at a time.
 const MAX_IN_FLIGHT: usize = 1024;
@@ -50,7 +50,13 @@ enum Try {
 impl Publisher {
     pub(super) fn new(link: Link, registry: Arc<Registry>, timeout: Duration) -> Self {
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Self { link, registry, channel: Mutex::new(None), in_flight, timeout }
+        Self {
+            link,
+            registry,
+            channel: Mutex::new(None),
+            in_flight,
+            timeout,
+        }
     }
 
     /// Publishes and waits for the confirm; waits out a lost connection within the timeout.
@@ -59,7 +65,11 @@ impl Publisher {
             Ok(result) => result,
             Err(_) if self.link.is_up() => Err(PublishError::Timeout(self.timeout)),
             Err(_) => {
-                let text = format!("no connection to {} within {:?}", self.link.place(), self.timeout);
+                let text = format!(
+                    "no connection to {} within {:?}",
+                    self.link.place(),
+                    self.timeout
+                );
                 Err(PublishError::Disconnected(text.into()))
             }
         }
@@ -74,7 +84,10 @@ impl Publisher {
             // A task of its own: a caller that stops waiting neither tears a publish in two nor leaves its confirm behind,
             // and the permit stays taken until the broker has answered.
             let one = tokio::spawn(try_once(channel, Arc::clone(&letter), Arc::clone(&permit)));
-            match one.await.map_err(|panic| PublishError::Disconnected(panic.into()))? {
+            match one
+                .await
+                .map_err(|panic| PublishError::Disconnected(panic.into()))?
+            {
                 Try::Settled(result) => return result,
                 Try::NothingSent => self.link.suspect(),
             }
@@ -84,16 +97,25 @@ impl Publisher {
     /// The confirm channel, opened again if it is gone.
     async fn channel(&self, backoff: &mut Backoff) -> Result<Channel, PublishError> {
         let mut current = self.channel.lock().await;
-        if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {
+        if let Some(channel) = current
+            .as_ref()
+            .filter(|channel| channel.status().connected())
+        {
             return Ok(channel.clone());
         }
         *current = None;
         loop {
-            let connection = self.link.up().await.map_err(|closed| PublishError::Disconnected(closed.into()))?;
+            let connection = self
+                .link
+                .up()
+                .await
+                .map_err(|closed| PublishError::Disconnected(closed.into()))?;
             match self.open(&connection).await {
                 Ok(channel) => return Ok(current.insert(channel).clone()),
                 // A refusal would be the same the next time.
-                Err(error) if error.is_amqp_soft_error() => return Err(PublishError::Disconnected(error.into())),
+                Err(error) if error.is_amqp_soft_error() => {
+                    return Err(PublishError::Disconnected(error.into()));
+                }
                 Err(_) => {
                     self.link.suspect();
                     backoff.pause().await;
@@ -106,15 +128,32 @@ impl Publisher {
         // A broker that came back empty must not turn the first publish into a closed channel.
         declare(connection, &self.registry.known()).await?;
         let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         Ok(channel)
     }
 }
 
-async fn try_once(channel: Channel, letter: Arc<Letter>, _permit: Arc<OwnedSemaphorePermit>) -> Try {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+async fn try_once(
+    channel: Channel,
+    letter: Arc<Letter>,
+    _permit: Arc<OwnedSemaphorePermit>,
+) -> Try {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
     let (exchange, key) = (letter.exchange.clone(), letter.key.clone());
-    let written = channel.basic_publish(exchange, key, options, &letter.body, letter.properties.clone()).await;
+    let written = channel
+        .basic_publish(
+            exchange,
+            key,
+            options,
+            &letter.body,
+            letter.properties.clone(),
+        )
+        .await;
     let confirm = match written {
         Ok(confirm) => confirm,
         Err(error) if nothing_sent(&error) => return Try::NothingSent,
@@ -126,11 +165,16 @@ async fn try_once(channel: Channel, letter: Arc<Letter>, _permit: Arc<OwnedSemap
         // An unroutable message is acked, too: only the returned copy tells.
         Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Unroutable { queue: queue() }),
         Ok(Confirmation::Nack(_)) => Err(PublishError::Nacked { queue: queue() }),
-        Ok(Confirmation::NotRequested) => Err(PublishError::Disconnected("the channel has no confirms".into())),
+        Ok(Confirmation::NotRequested) => Err(PublishError::Disconnected(
+            "the channel has no confirms".into(),
+        )),
         Err(error) => Err(PublishError::Disconnected(error.into())),
     })
 }
 
 fn nothing_sent(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_))
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_)
+    )
 }

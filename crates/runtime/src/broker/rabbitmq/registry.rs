@@ -15,7 +15,10 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(names: Names) -> Self {
-        Self { names, declared: Mutex::default() }
+        Self {
+            names,
+            declared: Mutex::default(),
+        }
     }
 
     pub(super) fn names(&self) -> &Names {
@@ -35,7 +38,9 @@ impl Registry {
     pub(super) fn known(&self) -> Vec<Topology> {
         let ladder = topology::ladder(&self.names);
         let queues = self.lock().clone();
-        let queues = queues.into_iter().map(|queue| topology::queue(&self.names, queue));
+        let queues = queues
+            .into_iter()
+            .map(|queue| topology::queue(&self.names, queue));
         std::iter::once(ladder).chain(queues).collect()
     }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
+};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -50,7 +52,11 @@ impl RedisConfig {
     /// Bare ids as keys, and a boot deadline of 30 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), key_prefix: None, boot_deadline: Duration::from_secs(30) }
+        Self {
+            url: url.into(),
+            key_prefix: None,
+            boot_deadline: Duration::from_secs(30),
+        }
     }
 }
 
@@ -87,13 +93,25 @@ impl RedisResults {
         reach::prepare_tls();
         let address = Address::parse(&config.url)?;
         let place = address.to_string();
-        let unreachable = |error: RedisError| ResultError::Unreachable { place: place.clone(), source: error.into() };
+        let unreachable = |error: RedisError| ResultError::Unreachable {
+            place: place.clone(),
+            source: error.into(),
+        };
         let client = address.client().map_err(unreachable)?;
-        reach::at_boot(&place, config.boot_deadline, || knock(&client)).await.map_err(unreachable)?;
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), manager_config()).map_err(unreachable)?;
+        reach::at_boot(&place, config.boot_deadline, || knock(&client))
+            .await
+            .map_err(unreachable)?;
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), manager_config())
+            .map_err(unreachable)?;
         let doorbells = Doorbells::start(client, place.clone());
         let turns = Arc::new(Semaphore::new(MAX_WAITING));
-        Ok(Self { manager, place, key_prefix: config.key_prefix, doorbells, turns })
+        Ok(Self {
+            manager,
+            place,
+            key_prefix: config.key_prefix,
+            doorbells,
+            turns,
+        })
     }
 
     /// How many calls of [`Results::wait`] in this process are told when this result is saved.
@@ -118,16 +136,23 @@ impl RedisResults {
         let mut manager = self.manager.clone();
         let both = async {
             match commands.query_async(&mut manager).await {
-                Err(error) if error.is_io_error() && !error.is_timeout() => commands.query_async(&mut manager).await,
+                Err(error) if error.is_io_error() && !error.is_timeout() => {
+                    commands.query_async(&mut manager).await
+                }
                 answer => answer,
             }
         };
-        let answer: RedisResult<T> = timeout(COMMAND_TIMEOUT, both).await.map_err(|late| self.unreachable(late))?;
+        let answer: RedisResult<T> = timeout(COMMAND_TIMEOUT, both)
+            .await
+            .map_err(|late| self.unreachable(late))?;
         answer.map_err(|error| self.unreachable(error))
     }
 
     fn unreachable(&self, source: impl Into<BoxError>) -> ResultError {
-        ResultError::Unreachable { place: self.place.clone(), source: source.into() }
+        ResultError::Unreachable {
+            place: self.place.clone(),
+            source: source.into(),
+        }
     }
 }
 
@@ -138,9 +163,20 @@ impl RedisResults {
     ///
     /// # Errors
     /// [`ResultError::Unreachable`].
-    pub async fn put_raw(&self, id: &MessageId, bytes: &[u8], ttl: Duration) -> Result<(), ResultError> {
+    pub async fn put_raw(
+        &self,
+        id: &MessageId,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<(), ResultError> {
         let mut commands = redis::pipe();
-        commands.cmd("SET").arg(self.key(id)).arg(bytes).arg("PX").arg(millis(ttl)).ignore();
+        commands
+            .cmd("SET")
+            .arg(self.key(id))
+            .arg(bytes)
+            .arg("PX")
+            .arg(millis(ttl))
+            .ignore();
         self.run(&commands).await
     }
 
@@ -170,7 +206,9 @@ async fn knock(client: &Client) -> Attempt<(), RedisError> {
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let pinged = async {
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
         redis::cmd("PING").exec_async(&mut connection).await
     };
     match pinged.await {
@@ -183,21 +221,40 @@ async fn knock(client: &Client) -> Attempt<(), RedisError> {
 /// Asking again would give the same answer.
 fn refused(error: &RedisError) -> bool {
     let codes = ["WRONGPASS", "NOAUTH", "NOPERM"];
-    error.kind() == ErrorKind::AuthenticationFailed || error.code().is_some_and(|code| codes.contains(&code))
+    error.kind() == ErrorKind::AuthenticationFailed
+        || error.code().is_some_and(|code| codes.contains(&code))
 }
 
 /// Redis refuses a time to live of nothing.
 fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2)
+    u64::try_from(ttl.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, i64::MAX as u64 / 2)
 }
 
 #[async_trait]
 impl Results for RedisResults {
-    async fn save(&self, id: &MessageId, record: &Record, ttl: Duration) -> Result<(), ResultError> {
+    async fn save(
+        &self,
+        id: &MessageId,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<(), ResultError> {
         let json = record.encode()?;
         let mut commands = redis::pipe();
-        commands.atomic().cmd("SET").arg(self.key(id)).arg(json).arg("PX").arg(millis(ttl)).ignore();
-        commands.cmd("PUBLISH").arg(self.channel(id)).arg("").ignore();
+        commands
+            .atomic()
+            .cmd("SET")
+            .arg(self.key(id))
+            .arg(json)
+            .arg("PX")
+            .arg(millis(ttl))
+            .ignore();
+        commands
+            .cmd("PUBLISH")
+            .arg(self.channel(id))
+            .arg("")
+            .ignore();
         self.run(&commands).await
     }
 
@@ -205,15 +262,25 @@ impl Results for RedisResults {
         let mut commands = redis::pipe();
         commands.cmd("GET").arg(self.key(id));
         let (bytes,): (Option<Vec<u8>>,) = self.run(&commands).await?;
-        let unreadable = |source| ResultError::Unreadable { id: id.clone(), source };
-        bytes.map(|bytes| Record::decode(&bytes)).transpose().map_err(unreadable)
+        let unreadable = |source| ResultError::Unreadable {
+            id: id.clone(),
+            source,
+        };
+        bytes
+            .map(|bytes| Record::decode(&bytes))
+            .transpose()
+            .map_err(unreadable)
     }
 
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
         if let Ok(Some(record)) = self.load(id).await {
             return Ok(record);
         }
-        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let mut bell = self.doorbells.hang(self.channel(id));
         let mut backoff = Backoff::new();
         loop {
@@ -239,7 +306,9 @@ impl Results for RedisResults {
 
 impl fmt::Debug for RedisResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisResults").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("RedisResults")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 

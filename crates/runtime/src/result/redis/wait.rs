@@ -52,28 +52,45 @@ impl Doorbells {
     pub(super) fn start(client: Client, place: String) -> Self {
         let shared = Arc::new(Shared::default());
         let end = CancellationToken::new();
-        let ringer = Ringer { client, place, shared: Arc::clone(&shared) };
+        let ringer = Ringer {
+            client,
+            place,
+            shared: Arc::clone(&shared),
+        };
         let ended = end.clone();
         tokio::spawn(async move { ended.run_until_cancelled(ringer.run()).await });
-        Self { shared, _guard: end.drop_guard() }
+        Self {
+            shared,
+            _guard: end.drop_guard(),
+        }
     }
 
     /// Hangs a bell for the channel.
     pub(super) fn hang(&self, channel: String) -> Bell {
         let rings = {
             let mut hung = self.shared.lock();
-            let entry = hung.entry(channel.clone()).or_insert_with(|| Hung { rings: watch::Sender::new(0), waiting: 0 });
+            let entry = hung.entry(channel.clone()).or_insert_with(|| Hung {
+                rings: watch::Sender::new(0),
+                waiting: 0,
+            });
             entry.waiting += 1;
             entry.rings.subscribe()
         };
         self.shared.changed.notify_one();
-        Bell { shared: Arc::clone(&self.shared), channel, rings, first: true }
+        Bell {
+            shared: Arc::clone(&self.shared),
+            channel,
+            rings,
+            first: true,
+        }
     }
 
     /// How many bells hang for the channel, if it is subscribed.
     pub(super) fn waiting(&self, channel: &str) -> usize {
         let hung = self.shared.lock();
-        hung.get(channel).filter(|entry| *entry.rings.borrow() > 0).map_or(0, |entry| entry.waiting)
+        hung.get(channel)
+            .filter(|entry| *entry.rings.borrow() > 0)
+            .map_or(0, |entry| entry.waiting)
     }
 }
 
@@ -119,15 +136,25 @@ impl Shared {
     /// What is to be subscribed, and what no longer.
     fn difference(&self, subscribed: &HashSet<String>) -> (Vec<String>, Vec<String>) {
         let hung = self.lock();
-        let new = hung.keys().filter(|channel| !subscribed.contains(*channel)).cloned().collect();
-        let gone = subscribed.iter().filter(|channel| !hung.contains_key(*channel)).cloned().collect();
+        let new = hung
+            .keys()
+            .filter(|channel| !subscribed.contains(*channel))
+            .cloned()
+            .collect();
+        let gone = subscribed
+            .iter()
+            .filter(|channel| !hung.contains_key(*channel))
+            .cloned()
+            .collect();
         (new, gone)
     }
 
     /// Rings what has never rung: also bells that were hung again before their old subscription ended.
     fn ring_silent(&self, subscribed: &HashSet<String>) {
         let hung = self.lock();
-        let silent = hung.iter().filter(|(channel, entry)| *entry.rings.borrow() == 0 && subscribed.contains(*channel));
+        let silent = hung
+            .iter()
+            .filter(|(channel, entry)| *entry.rings.borrow() == 0 && subscribed.contains(*channel));
         silent.for_each(|(_, entry)| entry.rings.send_modify(|rings| *rings = 1));
     }
 }
@@ -168,7 +195,11 @@ impl Ringer {
     }
 
     /// Makes the subscriptions what the bells want. A new one rings at once: what was saved before it is found by looking.
-    async fn subscribe(&self, sink: &mut PubSubSink, subscribed: &mut HashSet<String>) -> RedisResult<()> {
+    async fn subscribe(
+        &self,
+        sink: &mut PubSubSink,
+        subscribed: &mut HashSet<String>,
+    ) -> RedisResult<()> {
         let (new, gone) = self.shared.difference(subscribed);
         if !gone.is_empty() {
             in_time(sink.unsubscribe(&gone)).await?;
@@ -188,7 +219,11 @@ impl Ringer {
 async fn next(messages: &mut PubSubStream) -> RedisResult<String> {
     match messages.next().await {
         Some(message) => Ok(message.get_channel_name().to_owned()),
-        None => Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the connection is gone").into()),
+        None => Err(std::io::Error::new(
+            std::io::ErrorKind::UnexpectedEof,
+            "the connection is gone",
+        )
+        .into()),
     }
 }
 

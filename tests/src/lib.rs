@@ -6,6 +6,10 @@
 struct Readme;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod tidy;

@@ -27,10 +27,17 @@ impl Proxy {
     pub(crate) async fn before(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let state = Arc::new(watch::Sender::new(State { generation: 0, open: true }));
+        let state = Arc::new(watch::Sender::new(State {
+            generation: 0,
+            open: true,
+        }));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, target.to_owned(), Arc::clone(&state)));
-        Self { port, state, _tasks: tasks }
+        Self {
+            port,
+            state,
+            _tasks: tasks,
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -44,7 +51,12 @@ impl Proxy {
 
     /// Cuts every connection, and every new one at once.
     pub(crate) fn refuse(&self) {
-        self.state.send_modify(|state| *state = State { generation: state.generation + 1, open: false });
+        self.state.send_modify(|state| {
+            *state = State {
+                generation: state.generation + 1,
+                open: false,
+            }
+        });
     }
 
     /// Lets connections pass again.
@@ -65,7 +77,9 @@ async fn accept(listener: TcpListener, target: String, state: Arc<watch::Sender<
 
 async fn pass(mut client: TcpStream, target: String, mut state: watch::Receiver<State>) {
     let generation = state.borrow().generation;
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
     tokio::select! {
         _ = state.wait_for(|state| state.generation != generation) => {}
         _ = copy_bidirectional(&mut client, &mut server) => {}

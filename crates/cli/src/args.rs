@@ -96,7 +96,12 @@ pub(crate) struct Servers {
     #[arg(long, value_name = "URL", env = "SAPARI_BROKER_URL", hide_env_values = true, default_value = DEFAULT_BROKER_URL)]
     pub(crate) broker_url: String,
     /// What exchange and queues are called on the broker
-    #[arg(long, value_name = "NAME", env = "SAPARI_NAMESPACE", default_value = "sapari")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "SAPARI_NAMESPACE",
+        default_value = "sapari"
+    )]
     pub(crate) namespace: String,
     /// The result store: redis://.. or rediss://..
     #[arg(long, value_name = "URL", env = "SAPARI_RESULT_URL", hide_env_values = true, default_value = DEFAULT_RESULT_URL)]

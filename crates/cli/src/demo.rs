@@ -204,24 +204,13 @@ async fn through_the_queue(
         media
             .storage
             .put_file(Subject::clip(clip), &clip_key, &video.path)
-            .await
-            .map_err(Trouble::storage)?;
-        let analysis = tasks
-            .kick(task)
-            .await
-            .map_err(Trouble::kick)?
-            .output()
-            .await
-            .map_err(Trouble::task)?;
-        let export = render_of(&analysis, tasks)?
-            .output()
-            .await
-            .map_err(Trouble::task)?;
+            .await?;
+        let analysis = tasks.kick(task).await?.output().await?;
+        let export = render_of(&analysis, tasks)?.output().await?;
         media
             .storage
             .get_file(Subject::export(export_uuid), &export.key, &video.output)
-            .await
-            .map_err(Trouble::storage)?;
+            .await?;
         outcome.record("seconds", export.seconds);
         Ok::<_, Trouble>((analysis, export))
     };
@@ -249,16 +238,8 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-impl Trouble {
-    fn storage(error: sapari_services::StorageError) -> Self {
-        Self(Exit::Failed.because(&error))
-    }
-
-    fn kick(error: sapari_runtime::client::KickError) -> Self {
-        Self(Exit::Software.because(&error))
-    }
-
-    fn task(error: OutputError) -> Self {
+impl<E: std::error::Error + 'static> From<E> for Trouble {
+    fn from(error: E) -> Self {
         Self(Exit::Failed.because(&error))
     }
 }

@@ -108,6 +108,16 @@ impl QueueState {
         }
     }
 
+    fn keep(&mut self, to: Destination, stored: Stored) {
+        match to {
+            Destination::Work(route) => self.store(route, stored),
+            Destination::Dead(_) => self.dead.push_back(DeadLetter {
+                body: stored.body,
+                headers: stored.headers,
+            }),
+        }
+    }
+
     fn release_due(&mut self, now: Instant) {
         while self
             .delayed
@@ -157,15 +167,14 @@ impl Broker for MemoryBroker {
             headers: parcel.headers,
             redelivered: false,
         };
-        self.with_queue(queue, |state| match parcel.to {
-            _ if state.len() >= CAPACITY => Err(PublishError::Nacked {
-                queue: queue.name().to_owned(),
-            }),
-            Destination::Work(route) => Ok(state.store(route, stored)),
-            Destination::Dead(_) => Ok(state.dead.push_back(DeadLetter {
-                body: stored.body,
-                headers: stored.headers,
-            })),
+        self.with_queue(queue, |state| {
+            if state.len() >= CAPACITY {
+                return Err(PublishError::Nacked {
+                    queue: queue.name().to_owned(),
+                });
+            }
+            state.keep(parcel.to, stored);
+            Ok(())
         })
         .ok_or_else(unroutable)??;
         self.shared.changed.notify_waiters();
@@ -310,7 +319,10 @@ impl MemoryConsumer {
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        while !self.stopped {
+        if self.stopped {
+            return None;
+        }
+        loop {
             // Registered before looking, so that a message stored in between still wakes it.
             let changed = self.broker.shared.changed.notified();
             tokio::pin!(changed);
@@ -323,7 +335,6 @@ impl Consumer for MemoryConsumer {
                 }
             }
         }
-        None
     }
 
     async fn stop(&mut self) {

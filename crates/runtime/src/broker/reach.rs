@@ -1,6 +1,7 @@
 //! What it takes to reach any server: URLs that never show their password, pauses between tries, TLS.
 //! Knows no protocol; brokers and result stores use it alike.
 
+use std::fmt::Display;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -67,10 +68,10 @@ pub(crate) enum Attempt<T, E> {
 }
 
 /// Tries until it works, the server refuses, or the deadline has passed; says why it waits, once a second at most.
-pub(crate) async fn at_boot<T, E: std::fmt::Display>(
+pub(crate) async fn at_boot<T, E: Display, F: Future<Output = Attempt<T, E>>>(
     place: &str,
     deadline: Duration,
-    mut attempt: impl AsyncFnMut() -> Attempt<T, E>,
+    mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
     let end = Instant::now() + deadline;
     let mut backoff = Backoff::at_boot();
@@ -147,15 +148,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn boot_tries_until_its_deadline_and_not_after_a_refusal() {
         let mut tries = 0;
-        let away = at_boot("here", Duration::from_secs(10), async || {
+        let away = at_boot("here", Duration::from_secs(10), || {
             tries += 1;
-            Attempt::<(), _>::Away("not there")
+            std::future::ready(Attempt::<(), _>::Away("not there"))
         });
         assert_eq!(away.await, Err("not there"));
         assert!((5..40).contains(&tries), "{tries} tries");
 
-        let refused = at_boot("here", Duration::from_secs(10), async || {
-            Attempt::<(), _>::Refused("wrong password")
+        let refused = at_boot("here", Duration::from_secs(10), || {
+            std::future::ready(Attempt::<(), _>::Refused("wrong password"))
         });
         let before = Instant::now();
         assert_eq!(refused.await, Err("wrong password"));

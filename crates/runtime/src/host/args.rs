@@ -92,9 +92,9 @@ fn url(app: &str, name: &'static str, default: &'static str, help: &'static str)
 
 fn namespace(app: &'static str) -> Arg {
     let arg = Arg::new(NAMESPACE).long(NAMESPACE).value_name("NAME");
-    arg.env(variable(app, NAMESPACE))
-        .default_value(app)
-        .help("What exchange and queues are called on the broker: several environments can share one")
+    arg.env(variable(app, NAMESPACE)).default_value(app).help(
+        "What exchange and queues are called on the broker: several environments can share one",
+    )
 }
 
 fn slots(app: &str) -> Arg {

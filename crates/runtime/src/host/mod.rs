@@ -35,8 +35,10 @@ pub struct Program {
     role: &'static str,
     about: &'static str,
     settings: &'static [Setting],
-    load: Box<dyn Fn(&Settings) -> Result<Loaded, LoadError> + Send + Sync>,
+    load: Box<Load>,
 }
+
+type Load = dyn Fn(&Settings) -> Result<Loaded, LoadError> + Send + Sync;
 
 /// A plan, and what must be true before it runs.
 struct Loaded {
@@ -94,8 +96,8 @@ pub fn main<P: Process, D: Dependencies>(process: P, worker: fn(D) -> Worker<D>)
 
 /// The main of a process that can be any of several roles: `--role` says which.
 #[must_use]
-pub fn main_of_any(programs: Vec<Program>) -> ExitCode {
-    let matches = match args::for_any(&programs).try_get_matches() {
+pub fn main_of_any(programs: &[Program]) -> ExitCode {
+    let matches = match args::for_any(programs).try_get_matches() {
         Ok(matches) => matches,
         Err(mistake) => return usage(&mistake),
     };

@@ -7,7 +7,9 @@ use clap::ArgMatches;
 use sapari_telemetry as telemetry;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, BROKER_URL, DRAIN_GRACE, EXPLAIN, NAMESPACE, RESULT_URL, SERVICE_NAME, SLOTS};
+use super::args::{
+    self, BROKER_URL, DRAIN_GRACE, EXPLAIN, NAMESPACE, RESULT_URL, SERVICE_NAME, SLOTS,
+};
 use super::exit::{Exit, Failure};
 use super::{Loaded, Program, connect_broker, connect_results, explain, signals};
 use crate::duration::seconds;
@@ -133,14 +135,13 @@ async fn connect(
     shutdown: &CancellationToken,
 ) -> Result<Option<Servers>, Failure> {
     let connecting = async {
-        let broker =
-            connect_broker(
-                &places.broker,
-                &places.namespace,
-                &program.service(),
-                BOOT_DEADLINE,
-            )
-            .await?;
+        let broker = connect_broker(
+            &places.broker,
+            &places.namespace,
+            &program.service(),
+            BOOT_DEADLINE,
+        )
+        .await?;
         let results = connect_results(&places.results, BOOT_DEADLINE).await?;
         Ok(Some(Servers { broker, results }))
     };

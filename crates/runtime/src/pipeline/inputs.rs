@@ -55,6 +55,7 @@ macro_rules! tuples {
                 vec![$((self.$index.builder, self.$index.index)),*]
             }
 
+            #[allow(clippy::unused_unit)] // No inputs, no values.
             fn take(_values: &[Value]) -> Self::Values {
                 ($(downcast::<$input>(&_values[$index]),)*)
             }

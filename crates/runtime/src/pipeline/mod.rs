@@ -129,11 +129,13 @@ impl From<&'static str> for StepSpec {
     }
 }
 
+type Start<In, Deps> = dyn Fn(StepContext<In, Deps>, &[Value]) -> step::Running + Send + Sync;
+
 struct Node<In: Task, Deps> {
     spec: StepSpec,
     inputs: Vec<usize>,
     depends_on: String,
-    run: Box<dyn Fn(StepContext<In, Deps>, &[Value]) -> step::Running + Send + Sync>,
+    run: Box<Start<In, Deps>>,
 }
 
 impl<In: Task, Deps: Send + Sync + 'static> Pipeline<In, Deps, ()> {
@@ -154,6 +156,7 @@ impl<In: Task, Deps: Send + Sync + 'static> Builder<In, Deps> {
     ///
     /// # Panics
     /// When the id is taken, or an input comes from another builder: mistakes of the code, seen by the first test that builds it.
+    #[allow(clippy::needless_pass_by_value)] // A tuple of handles reads better without an `&`.
     pub fn step<I, F>(
         &mut self,
         spec: impl Into<StepSpec>,

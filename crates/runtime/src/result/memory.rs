@@ -111,7 +111,7 @@ impl Results for MemoryResults {
             let mut kept = self.lock();
             let now = Instant::now();
             kept.saves += 1;
-            if kept.saves % SWEEP_EVERY == 0 {
+            if kept.saves.is_multiple_of(SWEEP_EVERY) {
                 kept.by_id.retain(|_, (_, expires)| *expires > now);
             }
             kept.by_id

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::memory::MemoryResults;
-use super::redis::{self, RedisConfig, RedisResults};
+use super::redis::{RedisConfig, RedisResults};
 use super::{ResultError, Results};
 use crate::broker::reach;
 
@@ -16,8 +16,8 @@ const SCHEMES: [&str; 3] = ["memory", "redis", "rediss"];
 /// [`ResultError::BadUrl`], which says what is allowed and never repeats the URL.
 pub fn check(url: &str) -> Result<(), ResultError> {
     let parsed = reach::parse(url, "result store", &SCHEMES).map_err(ResultError::BadUrl)?;
-    if redis::SCHEMES.contains(&parsed.scheme()) {
-        return redis::check(url);
+    if super::redis::SCHEMES.contains(&parsed.scheme()) {
+        return super::redis::check(url);
     }
     Ok(())
 }

@@ -97,6 +97,8 @@ impl Ffmpeg {
             let (version, _) = tokio::try_join!(version::of(ffmpeg), version::of(ffprobe))?;
             Ok(version)
         };
+        // Boxed: it is awaited once, and its callers' futures need not have room for two processes.
+        let versions = Box::pin(versions);
         let version = self.tools.version.get_or_try_init(|| versions).await;
         version.map(String::as_str)
     }

@@ -1,3 +1,5 @@
+//! Log lines as people and programs read them.
+
 use std::io;
 use std::sync::Arc;
 

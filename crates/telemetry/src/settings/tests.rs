@@ -1,3 +1,5 @@
+//! Every variable, read through a table instead of the environment.
+
 use super::*;
 
 const DEFAULTS: Defaults<'static> = Defaults {

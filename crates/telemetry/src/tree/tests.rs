@@ -1,3 +1,5 @@
+//! Trees of made-up spans, compared as text.
+
 use std::time::{Duration, SystemTime};
 
 use super::*;

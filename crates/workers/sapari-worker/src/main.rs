@@ -7,7 +7,7 @@ use sapari_runtime::host::{Program, main_of_any};
 use sapari_tasks::Role;
 
 fn main() -> ExitCode {
-    main_of_any(vec![
+    main_of_any(&[
         Program::new(Role::Analysis, sapari_analysis::worker),
         Program::new(Role::Render, sapari_render::worker),
     ])

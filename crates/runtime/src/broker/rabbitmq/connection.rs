@@ -62,7 +62,7 @@ impl Link {
             name,
             place: place.clone(),
         };
-        let first = reach::at_boot(&place, deadline, async || supervisor.attempt().await).await;
+        let first = reach::at_boot(&place, deadline, || supervisor.attempt()).await;
         let first = Arc::new(first.map_err(|error| not_connected(&place, error))?);
         let (sender, state) = watch::channel(State::Up(Arc::clone(&first)));
         let (suspect, end) = (Arc::new(Notify::new()), CancellationToken::new());

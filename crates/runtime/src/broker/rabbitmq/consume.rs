@@ -161,7 +161,7 @@ struct RabbitReceipt {
 #[async_trait]
 impl Receipt for RabbitReceipt {
     async fn ack(self: Box<Self>) -> Result<(), Lost> {
-        settled(self.acker.ack(BasicAckOptions::default()).await)
+        settled(&self.acker.ack(BasicAckOptions::default()).await)
     }
 
     async fn hand_back(self: Box<Self>) -> Result<(), Lost> {
@@ -174,11 +174,11 @@ async fn hand_back(acker: &Acker) -> Result<(), Lost> {
         requeue: true,
         ..BasicNackOptions::default()
     };
-    settled(acker.nack(options).await)
+    settled(&acker.nack(options).await)
 }
 
 /// `Ok(false)` is how the library says that the channel is gone.
-fn settled(answer: lapin::Result<bool>) -> Result<(), Lost> {
+fn settled(answer: &lapin::Result<bool>) -> Result<(), Lost> {
     match answer {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(Lost),

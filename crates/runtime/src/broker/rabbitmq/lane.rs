@@ -132,13 +132,11 @@ impl Lane {
 
     /// On the same channel if it lives: then the attempts that run can still settle on it. `Ok(None)`: the link is closed.
     async fn try_reopen(&self, lost: &Channel) -> lapin::Result<Option<Session>> {
-        if lost.status().connected() {
-            if let Ok(consumer) = self.consume(lost).await {
-                return Ok(Some(Session {
-                    channel: lost.clone(),
-                    consumer,
-                }));
-            }
+        if lost.status().connected()
+            && let Ok(consumer) = self.consume(lost).await
+        {
+            let channel = lost.clone();
+            return Ok(Some(Session { channel, consumer }));
         }
         let Ok(connection) = self.link.up().await else {
             return Ok(None);

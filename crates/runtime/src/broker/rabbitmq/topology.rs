@@ -231,9 +231,10 @@ fn dead_lettered(
     [exchange, strategy, overflow].into_iter().chain(key)
 }
 
-/// Handing back or peeking never kills a message: since 4.0 a quorum queue drops it after 20 times by default.
+/// Handing back or peeking must never kill a message: since 4.0 a quorum queue drops it after 20 times by default. "No limit"
+/// is -1 there, but before 4.0 that means that the first return is one too many. A limit out of reach is one on all of them.
 fn without_limit() -> [(&'static str, Argument); 1] {
-    [("x-delivery-limit", Argument::Number(-1))]
+    [("x-delivery-limit", Argument::Number(i32::MAX.into()))]
 }
 
 impl QueueSpec {
@@ -294,3 +295,6 @@ impl fmt::Display for Binding {
         write!(f, "binding {} -> {to}  {}", self.exchange, self.key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ impl RedisResults {
             source: error.into(),
         };
         let client = address.client().map_err(unreachable)?;
-        reach::at_boot(&place, config.boot_deadline, async || knock(&client).await)
+        reach::at_boot(&place, config.boot_deadline, || knock(&client))
             .await
             .map_err(unreachable)?;
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), manager_config())

@@ -83,6 +83,22 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 6] = [
+        Self::Permanent,
+        Self::Exhausted,
+        Self::BadArgs,
+        Self::UnknownTask,
+        Self::Undecodable,
+        Self::ResultTooLarge,
+    ];
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The reason as it stands in headers, spans and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

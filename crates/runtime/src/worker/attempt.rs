@@ -12,35 +12,28 @@ use tracing::{Instrument, Span};
 
 use super::intake::Engine;
 use super::plan::Registered;
+use super::reception::Reception;
 use super::settle::{Ending, settle};
-use crate::broker::{Delivery, Headers, Receipt};
+use crate::broker::{Delivery, Receipt};
 use crate::context::TaskContext;
 use crate::error::TaskError;
 use crate::job::Job;
-use crate::message::{Message, Undecodable};
-use crate::middleware::trace::{self, Origin};
+use crate::message::{Message, MessageId, Undecodable};
 use crate::middleware::{Core, TIDY_UP};
 use crate::outcome::{DeadReason, Outcome};
-use crate::queue::Level;
+use crate::result::Failure;
 use crate::stop::Stop;
-
-/// A delivery whose bytes have been read.
-pub(super) struct Reception {
-    pub(super) message: Result<Message, Undecodable>,
-    pub(super) body: Vec<u8>,
-    pub(super) headers: Headers,
-    pub(super) level: Level,
-    pub(super) redelivered: bool,
-}
+use crate::task::Policy;
 
 /// Runs and settles one delivery. The slot is free again when this ends.
 pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, slot: OwnedSemaphorePermit) {
     let (reception, receipt) = Reception::of(delivery);
-    match already_finished(&engine, &reception).await {
-        true => acknowledge_duplicate(&reception, receipt).await,
-        false => {
+    match record_of_a_finished(&engine, &reception).await {
+        Some(Ok(_)) => acknowledge_duplicate(&reception, receipt).await,
+        finished => {
+            let failure = finished.and_then(Result::err);
             let span = reception.span(&engine);
-            run_and_settle(&engine, reception, receipt, span.clone())
+            run_and_settle(&engine, reception, receipt, failure, span.clone())
                 .instrument(span)
                 .await;
         }
@@ -48,24 +41,50 @@ pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, slot: Owned
     drop(slot);
 }
 
+/// What is stored for a redelivered message: a worker finished it and died before the ack. Its output is not made twice;
+/// its failure may not have reached the dead-letter queue, so it is settled once more, without running.
+async fn record_of_a_finished(
+    engine: &Engine,
+    reception: &Reception,
+) -> Option<Result<Box<RawValue>, Failure>> {
+    let message = reception.message.as_ref().ok()?;
+    if !reception.redelivered {
+        return None;
+    }
+    let stored = engine.servers.results.load(&message.id).await;
+    stored.ok().flatten().map(|record| record.outcome)
+}
+
+async fn acknowledge_duplicate(reception: &Reception, receipt: Box<dyn Receipt>) {
+    let id = reception.id();
+    let task_id = id.as_ref().map_or("", MessageId::as_str);
+    tracing::info!(
+        task_id,
+        "redelivered after it had finished: acked, not run again"
+    );
+    super::settle::ack(receipt).await;
+}
+
 async fn run_and_settle(
     engine: &Arc<Engine>,
     reception: Reception,
     receipt: Box<dyn Receipt>,
+    failure: Option<Failure>,
     span: Span,
 ) {
     let begun = Instant::now();
-    let (outcome, policy) = match (&reception.message, reception.known(engine)) {
-        (Err(reason), _) => (undecodable(reason), None),
-        (Ok(message), None) => (unknown(message), None),
-        (Ok(message), Some(registered)) => {
+    let (outcome, policy) = match (&reception.message, reception.known(engine), failure) {
+        (Err(reason), _, _) => (undecodable(reason), Policy::DEFAULT),
+        (Ok(_), _, Some(failure)) => (dead_already(&failure), Policy::DEFAULT),
+        (Ok(message), None, None) => (unknown(message), Policy::DEFAULT),
+        (Ok(message), Some(registered), None) => {
             let job = reception.job(engine, message, registered, span.clone());
-            (run(engine, &job, registered).await, Some(job.policy))
+            (run(engine, &job, registered).await, job.policy)
         }
     };
     let ending = Ending {
         outcome,
-        policy: policy.unwrap_or_default(),
+        policy,
         took: begun.elapsed(),
         trace_id: trace_id_of(&span),
     };
@@ -123,84 +142,10 @@ fn unknown(message: &Message) -> Outcome {
     }
 }
 
-/// A redelivered message whose result is stored was finished by a worker that could not ack it.
-async fn already_finished(engine: &Engine, reception: &Reception) -> bool {
-    match &reception.message {
-        Ok(message) if reception.redelivered => {
-            matches!(engine.servers.results.load(&message.id).await, Ok(Some(_)))
-        }
-        _ => false,
-    }
-}
-
-async fn acknowledge_duplicate(reception: &Reception, receipt: Box<dyn Receipt>) {
-    let id = reception
-        .message
-        .as_ref()
-        .map(|message| message.id.as_str())
-        .unwrap_or_default();
-    tracing::info!(
-        task_id = id,
-        "redelivered after it had finished: acked, not run again"
-    );
-    super::settle::ack(receipt).await;
-}
-
-impl Reception {
-    fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
-        let (level, redelivered) = (delivery.level, delivery.redelivered);
-        let (body, headers, receipt) = delivery.take_apart();
-        let message = Message::decode(&body);
-        (
-            Self {
-                message,
-                body,
-                headers,
-                level,
-                redelivered,
-            },
-            receipt,
-        )
-    }
-
-    fn known<'e>(&self, engine: &'e Engine) -> Option<&'e Registered> {
-        let message = self.message.as_ref().ok()?;
-        engine.tasks.get(message.task.as_str())
-    }
-
-    fn span(&self, engine: &Engine) -> Span {
-        let origin = Origin {
-            system: engine.servers.broker.system(),
-            queue: engine.queue,
-            level: self.level,
-            redelivered: self.redelivered,
-            headers: &self.headers,
-            parenting: engine.parenting,
-        };
-        match (&self.message, self.known(engine)) {
-            (Err(_), _) => trace::undecodable_span(&origin),
-            (Ok(message), None) => trace::unknown_task_span(&origin, message),
-            (Ok(message), Some(task)) => {
-                trace::task_span(&origin, message, &task.policy.overridden_by(message))
-            }
-        }
-    }
-
-    fn job(
-        &self,
-        engine: &Engine,
-        message: &Message,
-        registered: &Registered,
-        span: Span,
-    ) -> Arc<Job> {
-        Arc::new(Job {
-            message: message.clone(),
-            queue: engine.queue,
-            level: self.level,
-            attempt: message.attempt(),
-            policy: registered.policy.overridden_by(message),
-            stop: Stop::under(&engine.interrupt),
-            span,
-        })
+fn dead_already(failure: &Failure) -> Outcome {
+    let reason = failure.reason.as_deref().and_then(DeadReason::named);
+    Outcome::Dead {
+        reason: reason.unwrap_or(DeadReason::Exhausted),
+        error: TaskError::permanent(failure.chain.join(": ")),
     }
 }

@@ -5,6 +5,7 @@ mod attempt;
 mod drain;
 mod intake;
 mod plan;
+mod reception;
 mod settle;
 
 use std::sync::Arc;

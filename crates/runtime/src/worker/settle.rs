@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::Span;
 
-use super::attempt::Reception;
 use super::intake::Engine;
+use super::reception::Reception;
 use crate::broker::{Obituary, Parcel, PublishError, Receipt};
 use crate::client::unix_seconds_after;
 use crate::duration::seconds;
 use crate::error::TaskError;
-use crate::message::{Message, MessageId, Route, label};
+use crate::message::{Message, Route, label};
 use crate::middleware::trace;
 use crate::outcome::{DeadReason, Outcome};
 use crate::result::{Record, ResultError};
@@ -260,15 +260,5 @@ fn report(ending: &Ending) {
             )
         }
         Outcome::Failed(error) => tracing::error!(ms, error = error.sentence(), "dead"),
-    }
-}
-
-impl Reception {
-    /// The id under which somebody may wait for a result, even when the body could not be read.
-    fn id(&self) -> Option<MessageId> {
-        match &self.message {
-            Ok(message) => Some(message.id.clone()),
-            Err(_) => self.headers.get("task_id")?.parse().ok(),
-        }
     }
 }

@@ -1,0 +1,90 @@
+//! A delivery whose bytes have been read: what it asks for, which handler knows it, and which span its attempt gets.
+
+use std::sync::Arc;
+
+use tracing::Span;
+
+use super::intake::Engine;
+use super::plan::Registered;
+use crate::broker::{Delivery, Headers, Receipt};
+use crate::job::Job;
+use crate::message::{Message, MessageId, Undecodable};
+use crate::middleware::trace::{self, Origin};
+use crate::queue::Level;
+use crate::stop::Stop;
+
+/// A delivery whose bytes have been read.
+pub(super) struct Reception {
+    pub(super) message: Result<Message, Undecodable>,
+    pub(super) body: Vec<u8>,
+    pub(super) headers: Headers,
+    pub(super) level: Level,
+    pub(super) redelivered: bool,
+}
+
+impl Reception {
+    pub(super) fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
+        let (level, redelivered) = (delivery.level, delivery.redelivered);
+        let (body, headers, receipt) = delivery.take_apart();
+        let message = Message::decode(&body);
+        (
+            Self {
+                message,
+                body,
+                headers,
+                level,
+                redelivered,
+            },
+            receipt,
+        )
+    }
+
+    pub(super) fn known<'e>(&self, engine: &'e Engine) -> Option<&'e Registered> {
+        let message = self.message.as_ref().ok()?;
+        engine.tasks.get(message.task.as_str())
+    }
+
+    pub(super) fn span(&self, engine: &Engine) -> Span {
+        let origin = Origin {
+            system: engine.servers.broker.system(),
+            queue: engine.queue,
+            level: self.level,
+            redelivered: self.redelivered,
+            headers: &self.headers,
+            parenting: engine.parenting,
+        };
+        match (&self.message, self.known(engine)) {
+            (Err(_), _) => trace::undecodable_span(&origin),
+            (Ok(message), None) => trace::unknown_task_span(&origin, message),
+            (Ok(message), Some(task)) => {
+                trace::task_span(&origin, message, &task.policy.overridden_by(message))
+            }
+        }
+    }
+
+    pub(super) fn job(
+        &self,
+        engine: &Engine,
+        message: &Message,
+        registered: &Registered,
+        span: Span,
+    ) -> Arc<Job> {
+        Arc::new(Job {
+            message: message.clone(),
+            queue: engine.queue,
+            level: self.level,
+            attempt: message.attempt(),
+            policy: registered.policy.overridden_by(message),
+            stop: Stop::under(&engine.interrupt),
+            span,
+        })
+    }
+
+    /// The id under which somebody may wait for a result, even when the body could not be read.
+    pub(super) fn id(&self) -> Option<MessageId> {
+        match &self.message {
+            Ok(message) => Some(message.id.clone()),
+            Err(_) => self.headers.get("task_id")?.parse().ok(),
+        }
+    }
+}

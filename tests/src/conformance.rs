@@ -171,7 +171,7 @@ async fn a_publish_waits_out_a_short_cut() {
 /// The connection is seen to be gone: what is in flight then fails, and only what follows waits.
 async fn until_down(broker: &RabbitBroker) {
     timeout(PATIENCE, async {
-        while broker.is_connected() {
+        while broker.can_publish() {
             tokio::task::yield_now().await;
         }
     })
@@ -264,6 +264,27 @@ async fn a_broker_that_comes_up_late_is_waited_for() {
         .expect("in time")
         .expect("connected");
     assert_eq!(broker.system(), "rabbitmq");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_long_ago_do_not_come_back() {
+    let broker = rabbit(&broker_url()).await;
+    let queue = fresh_queue(1);
+    broker.declare(queue).await.expect("declared");
+    for _ in 0..3 {
+        let unknown = broker.depth(fresh_queue(1)).await;
+        assert!(
+            matches!(unknown, Err(BrokerError::Refused { .. })),
+            "{unknown:?}"
+        );
+    }
+    // Channels are numbered up to 2047, and then from the beginning again.
+    for round in 0..4200 {
+        broker
+            .depth(queue)
+            .await
+            .unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use lapin::{Connection, ConnectionProperties, ErrorKind, Event};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -139,6 +139,18 @@ fn refused(error: &lapin::Error) -> bool {
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
             | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
     )
+}
+
+/// Opens a channel. The library numbers channels in a circle, and keeps the error of a channel that the broker has closed
+/// for the next one of that number, for ever: such a number is skipped. Opening is never refused by itself.
+pub(super) async fn open_channel(connection: &Connection) -> lapin::Result<Channel> {
+    let mut tries = 0..connection.configuration().channel_max();
+    loop {
+        match connection.create_channel().await {
+            Err(stale) if stale.is_amqp_soft_error() && tries.next().is_some() => {}
+            opened => return opened,
+        }
+    }
 }
 
 struct Supervisor {

@@ -6,11 +6,12 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
+use super::connection::open_channel;
 use super::topology::{Argument, Binding, End, Exchange, Kind, QueueSpec, Topology};
 
 /// Declares everything, in order. Idempotent.
 pub(super) async fn declare(connection: &Connection, topologies: &[Topology]) -> lapin::Result<()> {
-    let channel = connection.create_channel().await?;
+    let channel = open_channel(connection).await?;
     for topology in topologies {
         apply(&channel, topology).await?;
     }

@@ -4,6 +4,7 @@ use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Queue as Declared};
 
+use super::connection::open_channel;
 use super::headers;
 use super::topology::Names;
 use crate::broker::{DeadLetter, Depth};
@@ -15,7 +16,7 @@ pub(super) async fn depth(
     names: &Names,
     queue: Queue,
 ) -> lapin::Result<Depth> {
-    let channel = connection.create_channel().await?;
+    let channel = open_channel(connection).await?;
     let mut depth = Depth::default();
     for level in queue.every_level().rev() {
         let declared = look(&channel, &names.work(queue, level)).await?;
@@ -46,7 +47,7 @@ pub(super) async fn dead_letters(
     name: &str,
     limit: usize,
 ) -> lapin::Result<Vec<DeadLetter>> {
-    let channel = connection.create_channel().await?;
+    let channel = open_channel(connection).await?;
     let mut letters = Vec::new();
     while letters.len() < limit {
         let Some(message) = channel

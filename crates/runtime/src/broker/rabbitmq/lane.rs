@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connection::Link;
+use super::connection::{Link, open_channel};
 use super::declare::declare;
 use super::topology::Topology;
 use crate::broker::reach::Backoff;
@@ -55,7 +55,7 @@ impl Lane {
     /// The first session; the error is for whoever asked to consume.
     pub(super) async fn open(&self) -> lapin::Result<Session> {
         let connection = self.link.up().await.map_err(std::io::Error::other)?;
-        let channel = connection.create_channel().await?;
+        let channel = open_channel(&connection).await?;
         channel
             .basic_qos(self.prefetch, BasicQosOptions::default())
             .await?;

@@ -149,7 +149,13 @@ impl RabbitBroker {
     /// Whether both connections stand now; for health pages.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.publishing.is_up() && self.consuming.is_up()
+        self.can_publish() && self.consuming.is_up()
+    }
+
+    /// Whether the connection that publishes stands now; without it, a publish waits up to its timeout.
+    #[must_use]
+    pub fn can_publish(&self) -> bool {
+        self.publishing.is_up()
     }
 
     fn names(&self) -> &Names {

@@ -11,7 +11,7 @@ use lapin::{Channel, Confirmation, ErrorKind};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::connection::Link;
+use super::connection::{Link, open_channel};
 use super::declare::declare;
 use super::registry::Registry;
 use crate::broker::PublishError;
@@ -127,7 +127,7 @@ impl Publisher {
     async fn open(&self, connection: &lapin::Connection) -> lapin::Result<Channel> {
         // A broker that came back empty must not turn the first publish into a closed channel.
         declare(connection, &self.registry.known()).await?;
-        let channel = connection.create_channel().await?;
+        let channel = open_channel(connection).await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;

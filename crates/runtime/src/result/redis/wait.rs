@@ -67,22 +67,7 @@ impl Doorbells {
 
     /// Hangs a bell for the channel.
     pub(super) fn hang(&self, channel: String) -> Bell {
-        let rings = {
-            let mut hung = self.shared.lock();
-            let entry = hung.entry(channel.clone()).or_insert_with(|| Hung {
-                rings: watch::Sender::new(0),
-                waiting: 0,
-            });
-            entry.waiting += 1;
-            entry.rings.subscribe()
-        };
-        self.shared.changed.notify_one();
-        Bell {
-            shared: Arc::clone(&self.shared),
-            channel,
-            rings,
-            first: true,
-        }
+        self.shared.hang(channel)
     }
 
     /// How many bells hang for the channel, if it is subscribed.
@@ -127,35 +112,47 @@ impl Shared {
         self.hung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn hang(self: &Arc<Self>, channel: String) -> Bell {
+        let rings = {
+            let mut hung = self.lock();
+            let entry = hung.entry(channel.clone()).or_insert_with(|| Hung {
+                rings: watch::Sender::new(0),
+                waiting: 0,
+            });
+            entry.waiting += 1;
+            entry.rings.subscribe()
+        };
+        self.changed.notify_one();
+        Bell {
+            shared: Arc::clone(self),
+            channel,
+            rings,
+            first: true,
+        }
+    }
+
     fn ring(&self, channel: &str) {
         if let Some(entry) = self.lock().get(channel) {
             entry.rings.send_modify(|rings| *rings += 1);
         }
     }
 
-    /// What is to be subscribed, and what no longer.
-    fn difference(&self, subscribed: &HashSet<String>) -> (Vec<String>, Vec<String>) {
+    /// What is to be subscribed, and what no longer. Rings the bells that were hung again before their old subscription
+    /// ended: nobody else would tell them that it stands.
+    fn reconcile(&self, subscribed: &HashSet<String>) -> (Vec<String>, Vec<String>) {
         let hung = self.lock();
-        let new = hung
-            .keys()
-            .filter(|channel| !subscribed.contains(*channel))
-            .cloned()
-            .collect();
+        let mut new = Vec::new();
+        for (channel, entry) in hung.iter() {
+            if !subscribed.contains(channel) {
+                new.push(channel.clone());
+            } else if *entry.rings.borrow() == 0 {
+                entry.rings.send_modify(|rings| *rings = 1);
+            }
+        }
         let gone = subscribed
             .iter()
-            .filter(|channel| !hung.contains_key(*channel))
-            .cloned()
-            .collect();
-        (new, gone)
-    }
-
-    /// Rings what has never rung: also bells that were hung again before their old subscription ended.
-    fn ring_silent(&self, subscribed: &HashSet<String>) {
-        let hung = self.lock();
-        let silent = hung
-            .iter()
-            .filter(|(channel, entry)| *entry.rings.borrow() == 0 && subscribed.contains(*channel));
-        silent.for_each(|(_, entry)| entry.rings.send_modify(|rings| *rings = 1));
+            .filter(|channel| !hung.contains_key(*channel));
+        (new, gone.cloned().collect())
     }
 }
 
@@ -200,7 +197,7 @@ impl Ringer {
         sink: &mut PubSubSink,
         subscribed: &mut HashSet<String>,
     ) -> RedisResult<()> {
-        let (new, gone) = self.shared.difference(subscribed);
+        let (new, gone) = self.shared.reconcile(subscribed);
         if !gone.is_empty() {
             in_time(sink.unsubscribe(&gone)).await?;
             subscribed.retain(|channel| !gone.contains(channel));
@@ -210,7 +207,6 @@ impl Ringer {
             new.iter().for_each(|channel| self.shared.ring(channel));
             subscribed.extend(new);
         }
-        self.shared.ring_silent(subscribed);
         Ok(())
     }
 }
@@ -230,4 +226,47 @@ async fn next(messages: &mut PubSubStream) -> RedisResult<String> {
 async fn in_time<T>(answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer");
     timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_bell_hung_again_under_a_standing_subscription_is_rung() {
+        let shared = Arc::new(Shared::default());
+        let mut subscribed = HashSet::new();
+        drop(shared.hang("a".to_owned()));
+        assert_eq!(shared.reconcile(&subscribed), (vec![], vec![]));
+
+        let first = shared.hang("a".to_owned());
+        assert_eq!(shared.reconcile(&subscribed).0, ["a"]);
+        shared.ring("a");
+        subscribed.insert("a".to_owned());
+        // Nobody looks between these two: the subscription outlives the bell it was made for.
+        drop(first);
+        let mut second = shared.hang("a".to_owned());
+        assert!(second.rung().now_or_never().is_none());
+        assert_eq!(shared.reconcile(&subscribed), (vec![], vec![]));
+        assert!(second.rung().now_or_never().is_some());
+
+        drop(second);
+        assert_eq!(shared.reconcile(&subscribed).1, ["a"]);
+    }
+
+    #[test]
+    fn a_bell_under_a_standing_subscription_rings_at_once_and_once() {
+        let shared = Arc::new(Shared::default());
+        let mut first = shared.hang("a".to_owned());
+        shared.ring("a");
+        let mut second = shared.hang("a".to_owned());
+        for bell in [&mut first, &mut second] {
+            assert!(bell.rung().now_or_never().is_some());
+            assert!(bell.rung().now_or_never().is_none());
+        }
+        shared.ring("a");
+        assert!(first.rung().now_or_never().is_some() && second.rung().now_or_never().is_some());
+    }
 }

@@ -9,10 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::broker::{Broker, PublishError};
+use crate::broker::Broker;
 use crate::handle::{AnyHandle, Handle};
 use crate::message::{Args, ArgsError, Labels, Message, MessageId, Route, label};
-use crate::middleware::{Middleware, Outbound, Stack};
+use crate::middleware::{Middleware, Stack};
+pub use crate::outbound::KickError;
+use crate::outbound::Outbound;
 use crate::queue::{Priority, Queue};
 use crate::result::Results;
 use crate::task::Task;
@@ -28,33 +30,6 @@ pub struct Tasks {
     broker: Arc<dyn Broker>,
     results: Arc<dyn Results>,
     stack: Arc<Stack>,
-}
-
-/// A message that was not kicked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KickError {
-    /// The task's args have no form in JSON.
-    #[error(transparent)]
-    BadArgs(#[from] ArgsError),
-    /// The broker did not take it, or did not say so.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// A middleware refused it.
-    #[error("the kick was refused: {0}")]
-    Refused(String),
-}
-
-impl KickError {
-    /// A low-cardinality name for spans.
-    #[must_use]
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::BadArgs(_) => "BadArgs",
-            Self::Publish(error) => error.type_name(),
-            Self::Refused(_) => "Refused",
-        }
-    }
 }
 
 impl Tasks {

@@ -65,6 +65,7 @@ pub mod host;
 mod job;
 pub mod message;
 pub mod middleware;
+mod outbound;
 pub mod outcome;
 mod panics;
 pub mod ping;

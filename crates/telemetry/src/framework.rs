@@ -16,6 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::attributes::{self, AttrValue, saturating_i64};
 use crate::propagation::Carrier;
+pub use crate::settings::Parenting;
 
 /// The static name of the call site of task spans: the log lines find the task by it.
 pub(crate) const TASK_CALLSITE: &str = "taskiq.task";
@@ -33,16 +34,6 @@ pub struct PublishSpan<'a> {
     pub task_id: &'a str,
     /// The level of the queue it is published to.
     pub priority: u8,
-}
-
-/// How a task span relates to the context that came with the message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Parenting {
-    /// A child of the kick, with a link to it.
-    #[default]
-    Child,
-    /// A root of its own trace with a link to the kick, for wide fan-out.
-    Link,
 }
 
 /// Where a task came from.

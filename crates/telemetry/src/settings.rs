@@ -15,7 +15,6 @@ use tracing_subscriber::filter::Targets;
 pub use error::SettingsError;
 pub use otlp::OtlpTarget;
 
-use crate::framework::Parenting;
 use parse::Vars;
 
 /// Crates that log every frame or request: heard from WARN on unless the filter says otherwise.
@@ -54,6 +53,16 @@ pub struct Propagators {
     pub tracecontext: bool,
     /// `baggage`.
     pub baggage: bool,
+}
+
+/// How a task span relates to the context that came with the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parenting {
+    /// A child of the kick, with a link to it.
+    #[default]
+    Child,
+    /// A root of its own trace with a link to the kick, for wide fan-out.
+    Link,
 }
 
 /// How spans are batched on their way to the exporters.

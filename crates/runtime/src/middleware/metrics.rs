@@ -5,9 +5,9 @@ use sapari_telemetry::TaskMetrics;
 use tokio::time::Instant;
 
 use super::trace::queue_wait;
-use super::{Middleware, Next, NextSend, Outbound};
-use crate::client::KickError;
+use super::{Middleware, Next, NextSend};
 use crate::job::Job;
+use crate::outbound::{KickError, Outbound};
 use crate::outcome::Outcome;
 
 pub(super) struct Metrics {

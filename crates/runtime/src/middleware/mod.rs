@@ -14,19 +14,10 @@ use async_trait::async_trait;
 pub(crate) use deadline::TIDY_UP;
 
 use crate::broker::{Broker, Parcel};
-use crate::client::KickError;
 use crate::job::Job;
-use crate::message::{Message, Route};
+use crate::outbound::KickError;
+pub use crate::outbound::Outbound;
 use crate::outcome::Outcome;
-
-/// A message on its way out, and where it goes.
-#[derive(Debug, Clone)]
-pub struct Outbound {
-    /// What is kicked.
-    pub message: Message,
-    /// Where it goes.
-    pub route: Route,
-}
 
 /// A layer of the onion. Both sides pass through unless you write them.
 ///

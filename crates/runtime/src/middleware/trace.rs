@@ -9,10 +9,10 @@ use sapari_telemetry::framework::{self, Parenting, PublishSpan, TaskSpan, TaskTy
 use sapari_telemetry::{Carrier, mark_failed_with};
 use tracing::{Instrument, Span};
 
-use super::{Middleware, NextSend, Outbound};
+use super::{Middleware, NextSend};
 use crate::broker::Headers;
-use crate::client::KickError;
 use crate::message::{Labels, Message, label};
+use crate::outbound::{KickError, Outbound};
 use crate::outcome::Outcome;
 use crate::queue::{Level, Queue};
 use crate::task::Policy;

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, Span};
 
-use super::intake::Engine;
+use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
 use super::settle::{Ending, settle};

@@ -1,55 +1,33 @@
 //! Takes a delivery for every free slot, highest level first, and spawns its attempt. It never takes what it cannot start.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sapari_telemetry::framework::Parenting;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::plan::{Plan, Registered};
+use super::engine::Engine;
+use super::plan::Plan;
 use super::{Servers, WorkerError, attempt, drain};
 use crate::broker::{Consumer, Delivery};
-use crate::client::Tasks;
-use crate::middleware::Stack;
-use crate::queue::Queue;
 
-/// What every attempt of a running worker shares.
-pub(super) struct Engine {
-    pub(super) queue: Queue,
-    pub(super) tasks: BTreeMap<&'static str, Registered>,
-    pub(super) stack: Arc<Stack>,
-    pub(super) servers: Servers,
-    pub(super) client: Tasks,
-    pub(super) parenting: Parenting,
-    /// Trips when running attempts must end because the worker does.
-    pub(super) interrupt: CancellationToken,
-}
-
-impl Engine {
-    fn new(plan: &mut Plan, servers: Servers) -> Self {
-        let stack = Arc::new(plan.build_stack(servers.broker.system()));
-        let client = Tasks::with_stack(
-            Arc::clone(&servers.broker),
-            Arc::clone(&servers.results),
-            Arc::clone(&stack),
-        );
-        let tasks = std::mem::take(&mut plan.tasks);
-        Self {
-            queue: plan.queue,
-            tasks,
-            stack,
-            servers,
-            client,
-            parenting: plan.parenting,
-            interrupt: CancellationToken::new(),
-        }
+impl Plan {
+    /// Runs it: see [`Worker::run`](super::Worker::run).
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub async fn run(
+        self,
+        servers: Servers,
+        shutdown: CancellationToken,
+    ) -> Result<(), WorkerError> {
+        self.check()?;
+        run(self, servers, shutdown).await
     }
 }
 
-pub(super) async fn run(
+async fn run(
     mut plan: Plan,
     servers: Servers,
     shutdown: CancellationToken,

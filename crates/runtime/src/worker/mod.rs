@@ -3,6 +3,7 @@
 
 mod attempt;
 mod drain;
+mod engine;
 mod intake;
 mod plan;
 mod reception;

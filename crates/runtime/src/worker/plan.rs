@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use sapari_telemetry::framework::Parenting;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio_util::sync::CancellationToken;
 
-use super::{Servers, WorkerError, intake};
 use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::{Classify, ErrorKind, TaskError, TaskResult};
@@ -183,19 +181,6 @@ impl Plan {
     /// The first [`StartError`].
     pub fn check(&self) -> Result<(), StartError> {
         self.problems.first().cloned().map_or(Ok(()), Err)
-    }
-
-    /// Runs it: see [`Worker::run`](super::Worker::run).
-    ///
-    /// # Errors
-    /// [`WorkerError`].
-    pub async fn run(
-        self,
-        servers: Servers,
-        shutdown: CancellationToken,
-    ) -> Result<(), WorkerError> {
-        self.check()?;
-        intake::run(self, servers, shutdown).await
     }
 }
 

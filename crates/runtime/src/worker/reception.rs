@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::Span;
 
-use super::intake::Engine;
+use super::engine::Engine;
 use super::plan::Registered;
 use crate::broker::{Delivery, Headers, Receipt};
 use crate::job::Job;

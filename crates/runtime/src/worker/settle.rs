@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::Span;
 
-use super::intake::Engine;
+use super::engine::Engine;
 use super::reception::Reception;
 use crate::broker::{Obituary, Parcel, PublishError, Receipt};
 use crate::client::unix_seconds_after;

@@ -8,8 +8,12 @@ struct Readme;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod processes;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod spans;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod tidy;

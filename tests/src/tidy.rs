@@ -8,6 +8,7 @@ use source::{Source, production, sources};
 
 /// What is wrong, a line each; nothing is wrong when it is empty.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value)] // Nobody has a use for it afterwards.
 fn none(wrong: Vec<String>, rule: &str) {
     assert!(wrong.is_empty(), "{rule}:\n  {}", wrong.join("\n  "));
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use sapari_runtime::broker::memory::MemoryBroker;
 use sapari_runtime::client::Tasks;
 use sapari_runtime::duration::seconds;
-use sapari_runtime::handle::OutputError;
-use sapari_runtime::host::{Exit, Failure, until_signalled};
+use sapari_runtime::host::{Exit, Failure, until_signalled_twice};
 use sapari_runtime::result::memory::MemoryResults;
 use sapari_runtime::worker::{Plan, Servers, WorkerError};
 use sapari_services::{Ffmpeg, Media, Scratch, Storage, Subject};
@@ -127,8 +126,20 @@ async fn cut(video: &Video) -> Result<(Analysis, ExportManifest), Failure> {
     let media = Media::new(ffmpeg, storage, place.dir().join("scratch"));
 
     let embedded = Embedded::start(&media);
+    let shutdown = embedded.shutdown.clone();
+    tokio::select! {
+        worked = work_and_stop(video, &media, embedded) => worked,
+        _ = until_signalled_twice(shutdown) => Err(Exit::Ended.with("ended by a second signal")),
+    }
+}
+
+async fn work_and_stop(
+    video: &Video,
+    media: &Media,
+    embedded: Embedded,
+) -> Result<(Analysis, ExportManifest), Failure> {
     let worked = tokio::select! {
-        worked = through_the_queue(video, &media, &embedded.tasks) => worked,
+        worked = through_the_queue(video, media, &embedded.tasks) => worked,
         () = embedded.shutdown.cancelled() => Err(Exit::Failed.with("interrupted")),
     };
     embedded.stop().await;
@@ -161,7 +172,6 @@ impl Embedded {
                 shutdown.clone(),
             ));
         }
-        tokio::spawn(until_signalled(shutdown.clone()));
         Self {
             tasks: Tasks::new(servers.broker, servers.results),
             shutdown,

@@ -126,3 +126,35 @@ impl SpanExporter for Collector {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::Instrument;
+
+    use super::*;
+    use crate::{Traced, ext_span, trace_id_of};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn traces_of_several_threads_stay_apart() {
+        let collector = Collector::global();
+        let mut running = Vec::new();
+        for n in 0..8_u8 {
+            let root = tracing::info_span!("root");
+            let trace_id = trace_id_of(&root).expect("the layer is installed");
+            let work = async move {
+                tokio::task::yield_now().await;
+                let charged = async move { Ok::<_, String>(n) };
+                charged.traced(ext_span!(bank.charge { user_id = 1 })).await
+            };
+            running.push((trace_id, tokio::spawn(work.instrument(root))));
+        }
+        for (trace_id, handle) in running {
+            handle.await.expect("does not panic").expect("is Ok");
+            let tree = collector.tree_of(&trace_id, &TreeStyle::for_tests(&[]));
+            let expected = "trace <id 1> test\nroot\n└─ ext.bank.charge [client]\n";
+            assert_eq!(tree, expected);
+            assert_eq!(collector.take(&trace_id).len(), 2);
+            assert!(collector.spans_of(&trace_id).is_empty());
+        }
+    }
+}

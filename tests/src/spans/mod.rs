@@ -3,6 +3,7 @@
 
 mod attempts;
 mod pipelines;
+mod redelivery;
 
 use std::time::Duration;
 

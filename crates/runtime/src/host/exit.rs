@@ -15,6 +15,8 @@ pub enum Exit {
     Unavailable,
     /// 70: a bug.
     Software,
+    /// 130: a second signal ended the process at once.
+    Ended,
 }
 
 /// A failure and the code that it ends the process with.
@@ -35,6 +37,7 @@ impl Exit {
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Software => 70,
+            Self::Ended => 130,
         }
     }
 

@@ -15,7 +15,7 @@ pub use args::{DEFAULT_BROKER_URL, DEFAULT_RESULT_URL};
 pub use connect::{connect_broker, connect_results};
 pub use dependencies::{Check, Dependencies, LoadError, Setting, Settings};
 pub use exit::{Exit, Failure, usage};
-pub use signals::until_signalled;
+pub use signals::until_signalled_twice;
 
 use crate::worker::{Plan, Worker};
 

@@ -19,6 +19,8 @@ use crate::{broker, result};
 
 /// How long servers that are still starting are waited for.
 const BOOT_DEADLINE: Duration = seconds(30);
+/// How long the runtime may take to drop what runs.
+const AT_ONCE: Duration = seconds(1);
 /// How long telemetry may take to be flushed.
 const FLUSH_DEADLINE: Duration = seconds(5);
 
@@ -44,12 +46,15 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     }
     let guard =
         telemetry::init(telemetry_settings).map_err(|error| Exit::Software.because(&error))?;
-    let served = async_runtime()?.block_on(async {
+    let runtime = async_runtime()?;
+    let served = runtime.block_on(async {
         check
             .await
             .map_err(|error| Exit::Unavailable.because(error.as_ref()))?;
-        serve(program, plan, &places).await
+        until_drained_or_ended(program, plan, &places).await
     });
+    // Drops what still runs, and with it the child processes.
+    runtime.shutdown_timeout(AT_ONCE);
     guard.shutdown(FLUSH_DEADLINE);
     served
 }
@@ -115,16 +120,33 @@ fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
     }
 }
 
-async fn serve(program: &Program, plan: Plan, places: &Places) -> Result<(), Failure> {
+async fn until_drained_or_ended(
+    program: &Program,
+    plan: Plan,
+    places: &Places,
+) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
-    let listening = tokio::spawn(signals::until_signalled(shutdown.clone()));
+    tokio::select! {
+        served = serve(program, plan, places, shutdown.clone()) => served,
+        ended = signals::until_signalled_twice(shutdown) => Err(match ended {
+            Ok(()) => Exit::Ended.with("ended by a second signal; what was not finished is delivered again"),
+            Err(error) => Exit::Software.because(&error),
+        }),
+    }
+}
+
+async fn serve(
+    program: &Program,
+    plan: Plan,
+    places: &Places,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let Some(servers) = connect(program, places, &shutdown).await? else {
         return Ok(());
     };
     let broker = servers.broker.clone();
     let ended = plan.run(servers, shutdown).await;
     broker.close().await;
-    listening.abort();
     ended.map_err(|error| exit_of(&error))
 }
 

@@ -1,4 +1,4 @@
-//! `init` in a process of its own: one test, because the global subscriber is set once.
+//! `init` as a process calls it: one test, because the global subscriber is set once. Other tests' spans reach it too.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -105,9 +105,16 @@ fn stopped_in_time(guard: Guard, deadline: Duration) -> bool {
     before.elapsed().expect("the clock goes on") < deadline + Duration::from_secs(1)
 }
 
-/// On a runtime's thread on purpose: that is where a blocking client must not be built.
-#[tokio::test]
-async fn a_process_exports_traces_metrics_lines_and_trees() {
+/// Everything that one process sent and said.
+struct Said {
+    requests: Vec<(String, Vec<u8>)>,
+    log: String,
+    console: String,
+    collector: Collector,
+}
+
+/// Turns telemetry on, works, and stops in time.
+fn say() -> Said {
     let (port, requests) = receiver();
     let vars = [
         (
@@ -125,57 +132,67 @@ async fn a_process_exports_traces_metrics_lines_and_trees() {
         collector: Some(collector.clone()),
     };
     let guard = init_with(settings(&vars), outputs).unwrap();
+    refuse_a_second();
+    work();
+    assert!(stopped_in_time(guard, Duration::from_secs(5)));
+    Said {
+        requests: requests.try_iter().collect(),
+        log: log.text(),
+        console: console.text(),
+        collector,
+    }
+}
 
-    // A second one is refused, and a dead receiver does not keep it from stopping.
+/// A second one is refused, and a dead receiver does not keep it from stopping.
+fn refuse_a_second() {
     let dead = [(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "http://127.0.0.1:9".to_owned(),
     )];
-    assert!(matches!(
-        init(settings(&dead)),
-        Err(InitError::SubscriberSet(_))
-    ));
+    let refused = init(settings(&dead));
+    assert!(matches!(refused, Err(InitError::SubscriberSet(_))));
+}
 
-    work();
-    assert!(stopped_in_time(guard, Duration::from_secs(5)));
+#[track_caller]
+fn assert_sent(said: &Said, path: &str, texts: &[&str]) {
+    let head = format!("post {path} ");
+    let mut bodies = said
+        .requests
+        .iter()
+        .filter(|(start, _)| start.starts_with(&head));
+    let all_in = |body: &[u8]| texts.iter().all(|text| contains(body, text));
+    assert!(
+        bodies.any(|(_, body)| all_in(body)),
+        "nothing to {path} holds {texts:?}"
+    );
+}
 
-    let requests: Vec<_> = requests.try_iter().collect();
-    let traces = requests
-        .iter()
-        .find(|(head, _)| head.starts_with("post /v1/traces "));
-    let (_, body) = traces.expect("traces were sent");
-    for text in [
-        "taskiq.render_clip",
-        "ext.whisper.transcribe",
-        "acme-render",
-        "service.namespace",
-        "service.instance.id",
-        "host.name",
-        "process.pid",
-        "blue",
-    ] {
-        assert!(contains(body, text), "{text}");
-    }
-    let metrics = requests
-        .iter()
-        .find(|(head, _)| head.starts_with("post /v1/metrics "));
-    let (_, body) = metrics.expect("metrics were sent");
-    for text in [
-        "taskiq_tasks_total",
-        "taskiq_task_duration_seconds",
-        "render_clip",
-    ] {
-        assert!(contains(body, text), "{text}");
-    }
-    let line = log.text();
-    assert!(line.contains(r#""message":"transcribed""#), "{line}");
+/// On a runtime's thread on purpose: that is where a blocking client must not be built.
+#[tokio::test]
+async fn a_process_exports_traces_metrics_lines_and_trees() {
+    let said = say();
+    let spans = ["taskiq.render_clip", "ext.whisper.transcribe"];
+    let resource = ["acme-render", "service.namespace", "host.name", "blue"];
+    assert_sent(&said, "/v1/traces", &[&spans[..], &resource[..]].concat());
+    let metrics = ["taskiq_tasks_total", "taskiq_task_duration_seconds"];
+    assert_sent(
+        &said,
+        "/v1/metrics",
+        &[&metrics[..], &["render_clip"]].concat(),
+    );
+
+    let spans = said.collector.spans();
+    let task = spans.iter().find(|span| span.name == "taskiq.render_clip");
+    let trace_id = &task.expect("the task's span").trace_id;
+    let line = said.log.lines().find(|line| line.contains("transcribed"));
+    let line = line.expect("the log line");
     assert!(line.contains(r#""task":"render_clip""#), "{line}");
-    let trace_id = &collector.spans()[0].trace_id;
     assert!(line.contains(trace_id.as_str()), "{line}");
-    let tree = console.text();
+    let tree = &said.console;
     assert!(tree.contains("acme-render\ntaskiq.render_clip "), "{tree}");
     assert!(tree.contains("└─ ext.whisper.transcribe"), "{tree}");
     let expected =
         "trace <id 1> test\ntaskiq.render_clip [consumer]\n└─ ext.whisper.transcribe [client]\n";
-    assert_eq!(collector.tree(&TreeStyle::for_tests(&[])), expected);
+    let style = TreeStyle::for_tests(&[]);
+    assert_eq!(said.collector.tree_of(trace_id, &style), expected);
 }

@@ -1,0 +1,84 @@
+//! `sapari demo`: a video in, its cut version and the trace of the work out, without any server.
+
+use super::support::{INTERVIEW, Space, film};
+
+const PATHS: [&str; 7] = [
+    "demo.cut > publish analyze_project > taskiq.analyze_project",
+    "taskiq.analyze_project > analysis.pipeline > step.load_audio > ext.ffmpeg.extract_audio",
+    "analysis.pipeline > step.detect_silences > ext.ffmpeg.detect_silences",
+    "analysis.pipeline > step.create_edits",
+    "taskiq.analyze_project > publish render_export > taskiq.render_export > render.pipeline",
+    "render.pipeline > step.apply_cuts > ext.ffmpeg.render",
+    "render.pipeline > step.upload_export",
+];
+
+#[tokio::test]
+async fn demo_cuts_the_sample_and_prints_one_trace() {
+    let space = Space::offline();
+    let output = space.path("cut.mp4");
+    let to = output.display().to_string();
+    let demo = ["demo", INTERVIEW, "--output", &to];
+    let ended = space.sapari(&demo).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    film(&output).assert_cut_interview();
+
+    let traces = ended
+        .stdout
+        .iter()
+        .filter(|line| line.starts_with("trace "));
+    assert_eq!(traces.count(), 1, "{:#?}", ended.stdout);
+    let paths = paths(&ended.stdout);
+    for path in PATHS {
+        let there = paths.iter().any(|it| it.contains(path));
+        assert!(there, "{path} is not in {:#?}", ended.stdout);
+    }
+    let summary = ended.stdout.last().expect("a last line");
+    assert!(summary.contains(&to), "{summary}");
+    assert_eq!(space.files("tmp"), [""; 0], "scratch files are left");
+}
+
+/// The path from its root to each span of a printed tree, `a > b > c`.
+fn paths(lines: &[String]) -> Vec<String> {
+    let mut path: Vec<&str> = Vec::new();
+    let mut paths = Vec::new();
+    for line in lines {
+        let name = line.trim_start_matches(['│', '├', '└', '─', ' ']);
+        // Each level is three characters wide.
+        let depth = (line.chars().count() - name.chars().count()) / 3;
+        path.truncate(depth);
+        path.push(name.split("  ").next().unwrap_or_default());
+        paths.push(path.join(" > "));
+    }
+    paths
+}
+
+#[tokio::test]
+async fn demo_says_in_one_sentence_why_there_is_nothing_to_cut() {
+    let space = Space::offline();
+    let file = |name: &str, text: &str| {
+        let path = space.path(name);
+        std::fs::write(&path, text).expect("writable");
+        path
+    };
+    let inputs = [
+        file("notes.txt", "milk, bread, a new microphone\n"),
+        file("empty.mp4", ""),
+        space.path("missing.mp4"),
+        space.path("tmp"),
+    ];
+    for input in inputs {
+        let output = space.path("never.mp4");
+        let (from, to) = (input.display().to_string(), output.display().to_string());
+        let ended = space
+            .sapari(&["demo", &from, "--output", &to])
+            .ended()
+            .await;
+        assert!(!matches!(ended.code, Some(0) | None), "{from}: {ended:?}");
+        let errors = ended
+            .stderr
+            .iter()
+            .filter(|line| line.starts_with("error:"));
+        assert_eq!(errors.count(), 1, "{from}: {ended:?}");
+        assert!(!output.exists(), "{from}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binaries against the real servers: what a person at a shell, a signal or a broken input makes of them.
+//! Every test has a namespace of its own on the broker and a directory of its own; nothing is shared but the servers.
+
+mod dead_letters;
+mod demo;
+mod explain;
+mod kicking;
+mod levels;
+mod refusals;
+mod stopping;
+mod support;
+mod traces;

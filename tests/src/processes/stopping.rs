@@ -1,0 +1,115 @@
+//! Signals in the middle of a render: nothing is lost, no attempt is burnt, no ffmpeg is left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sapari_runtime::broker::conformance::settled_depth;
+use sapari_runtime::broker::{Broker, Depth};
+use sapari_tasks::{EditList, Kept, RenderExport, Role};
+use uuid::Uuid;
+
+use super::support::{Process, Space, alive, gone_within, long_clip};
+
+const FIVE_MINUTES: u64 = 300_000_000;
+/// Less than what is left of the render when a quarter of it is done: an ffmpeg that is gone by then did not end by itself.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// A render that takes long, waiting in its queue.
+struct Waiting {
+    space: Space,
+    broker: Arc<dyn Broker>,
+}
+
+impl Waiting {
+    async fn kicked() -> Self {
+        let space = Space::new();
+        let broker = space.broker().await;
+        let queue = Role::Render.queue();
+        broker.declare(queue).await.expect("declared");
+        let task = long_render(&space);
+        let tasks = space.tasks(&broker).await;
+        tasks.kick(task).await.expect("kicked");
+        Self { space, broker }
+    }
+
+    /// A worker that has a quarter of the render behind it.
+    async fn worker_at_work(&self, grace: &str) -> Process {
+        let worker = self.space.start("sapari-render", &["--drain-grace", grace]);
+        let line = worker.stderr.message("rendering").await;
+        assert_eq!(line["task"], "render_export", "{line}");
+        assert_eq!(line["attempt"], 1, "no attempt was burnt: {line}");
+        worker
+    }
+
+    /// The message is where it was, and nothing else came of it.
+    async fn assert_handed_back(&self) {
+        let back = |depth: &Depth| depth.ready == [0, 0, 1, 0];
+        let depth = settled_depth(&*self.broker, Role::Render.queue(), back).await;
+        assert_eq!(depth.dead, 0);
+        let objects = self.space.files("storage");
+        let expected = |name: &String| name.starts_with("clips/") || name.starts_with("projects/");
+        assert!(
+            objects.len() == 2 && objects.iter().all(expected),
+            "no export and no .part: {objects:?}"
+        );
+    }
+}
+
+fn long_render(space: &Space) -> RenderExport {
+    let (project_uuid, clip_file_uuid) = (Uuid::new_v4(), Uuid::new_v4());
+    let clip_key = format!("clips/{clip_file_uuid}/long.mp4");
+    space.store(&clip_key, &long_clip(&space.path("tmp")));
+    let whole = Kept {
+        from_us: 0,
+        to_us: FIVE_MINUTES,
+    };
+    let edits = EditList {
+        project_uuid,
+        clip_file_uuid,
+        clip_key,
+        keep: vec![whole],
+    };
+    let file = space.path("tmp/edits.json");
+    std::fs::write(&file, serde_json::to_vec(&edits).expect("JSON")).expect("writable");
+    space.store(&EditList::key(project_uuid), &file);
+    RenderExport {
+        export_uuid: Uuid::new_v4(),
+        project_uuid,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_in_the_middle_of_a_render_kills_ffmpeg_and_hands_the_message_back() {
+    let waiting = Waiting::kicked().await;
+    // The second round shows that another worker can take what the first one handed back.
+    for round in ["first", "second"] {
+        let worker = waiting.worker_at_work("0s").await;
+        let ffmpeg = worker.children("ffmpeg");
+        assert_eq!(ffmpeg.len(), 1, "{round} worker");
+        worker.signal(Signal::SIGTERM);
+        let ended = worker.ended().await;
+        assert_eq!(ended.code, Some(0), "{round} worker: {ended:?}");
+        assert!(!alive(ffmpeg[0]), "{round} worker left ffmpeg behind");
+        waiting.assert_handed_back().await;
+        let scratch = waiting.space.files("scratch");
+        assert!(scratch.is_empty(), "{round} worker left {scratch:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    let waiting = Waiting::kicked().await;
+    let worker = waiting.worker_at_work("10m").await;
+    let ffmpeg = worker.children("ffmpeg");
+    worker.signal(Signal::SIGTERM);
+    let heard = |line: &str| line.contains("signal received");
+    worker.stderr.until("the first signal", heard).await;
+    worker.signal(Signal::SIGTERM);
+    let ended = worker.ended().await;
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    waiting.assert_handed_back().await;
+    assert_eq!(ffmpeg.len(), 1);
+    let gone = gone_within(AT_ONCE, ffmpeg[0]).await;
+    assert!(gone, "ffmpeg renders on for nobody");
+}

@@ -1,0 +1,24 @@
+//! What the process tests share. They wait for what really happens, and at most [`PATIENCE`] for it.
+
+mod media;
+mod namespace;
+mod process;
+mod receiver;
+mod space;
+
+pub(super) use media::{INTERVIEW, film, long_clip};
+pub(super) use process::{Ended, Process, alive, gone_within, json};
+pub(super) use receiver::{Receiver, Span};
+pub(super) use space::{Space, broker_url, result_url};
+
+use std::time::Duration;
+
+/// The most that one event may take. Generous: two cores may be shared with a compiler and with other tests' encoders.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The event, or a panic that names it.
+pub(super) async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}

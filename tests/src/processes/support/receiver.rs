@@ -1,0 +1,161 @@
+//! A receiver of OTLP over http/protobuf, small: no TLS, no compression, traces kept and metrics thrown away.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, span};
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::within;
+
+const OK: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+
+/// Ids in hex, attributes as text.
+#[derive(Debug, Clone)]
+pub(crate) struct Span {
+    pub(crate) name: String,
+    pub(crate) kind: span::SpanKind,
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    /// Empty for a root.
+    pub(crate) parent: String,
+    /// The spans that it links to.
+    pub(crate) links: Vec<String>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Who sent it.
+    pub(crate) resource: BTreeMap<String, String>,
+}
+
+/// Listens as long as it lives.
+pub(crate) struct Receiver {
+    port: u16,
+    spans: watch::Receiver<Vec<Span>>,
+    _accepting: JoinSet<()>,
+}
+
+impl Receiver {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let (sender, spans) = watch::channel(Vec::new());
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, sender));
+        Self {
+            port,
+            spans,
+            _accepting: accepting,
+        }
+    }
+
+    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is set to.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until spans of all these names are there, and returns all there are. A span is sent when it ends, so a task's
+    /// comes after everything below it.
+    pub(crate) async fn spans(&self, names: &[&str]) -> Vec<Span> {
+        let mut spans = self.spans.clone();
+        let all = |spans: &Vec<Span>| {
+            names
+                .iter()
+                .all(|name| spans.iter().any(|span| span.name == *name))
+        };
+        let what = format!("spans called {names:?}");
+        let there = within(&what, spans.wait_for(all)).await;
+        there.expect("the receiver listens").clone()
+    }
+}
+
+async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.expect("a listening socket accepts");
+        let sender = sender.clone();
+        connections.spawn(async move {
+            let mut stream = BufStream::new(stream);
+            // An exporter that goes away ends its connection, and nothing else.
+            while let Ok(Some(request)) = read(&mut stream).await {
+                keep(&request, &sender);
+                if answer(&mut stream).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+struct Request {
+    path: String,
+    body: Vec<u8>,
+}
+
+async fn read(stream: &mut BufStream<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let head = head.to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|length| length.trim().parse().ok())
+        .expect("an exporter says how long its request is");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    Ok(Some(Request { path, body }))
+}
+
+async fn answer(stream: &mut BufStream<TcpStream>) -> std::io::Result<()> {
+    stream.write_all(OK).await?;
+    stream.flush().await
+}
+
+fn keep(request: &Request, sender: &watch::Sender<Vec<Span>>) {
+    if request.path != "/v1/traces" {
+        return;
+    }
+    let traces = ExportTraceServiceRequest::decode(request.body.as_slice()).expect("protobuf");
+    let spans = traces.resource_spans.into_iter().flat_map(of_resource);
+    sender.send_modify(|all| all.extend(spans));
+}
+
+fn of_resource(group: ResourceSpans) -> impl Iterator<Item = Span> {
+    let resource = attributes(group.resource.unwrap_or_default().attributes);
+    let spans = group.scope_spans.into_iter().flat_map(|scope| scope.spans);
+    spans.map(move |span| Span {
+        kind: span.kind(),
+        trace: hex(&span.trace_id),
+        id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+        attributes: attributes(span.attributes),
+        resource: resource.clone(),
+        name: span.name,
+    })
+}
+
+fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Option<Value>| match value {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::BoolValue(flag)) => flag.to_string(),
+        other => format!("{other:?}"),
+    };
+    let pair = |pair: KeyValue| (pair.key, text(pair.value.and_then(|any| any.value)));
+    pairs.into_iter().map(pair).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,5 +1,38 @@
 //! What runs a task: a plain async function, and the glue that `#[task]` writes beside it.
 //! Dependencies come by type from the worker's state; what is missing does not compile.
+//!
+//! Neither does a signature that cannot be a task's. The message stands at the mistake:
+//!
+//! ```compile_fail
+//! # use sapari_runtime::prelude::*;
+//! # use sapari_runtime::ping::{Ping, Pong};
+//! #[task]
+//! fn answer(_ask: Ping) -> TaskResult<Pong> { Ok(Pong { pid: 0 }) }         // not async, and not `#[task(blocking)]`
+//! ```
+//! ```compile_fail
+//! # use sapari_runtime::prelude::*;
+//! # use sapari_runtime::ping::{Ping, Pong};
+//! #[task]
+//! async fn answer<T>(_ask: Ping) -> TaskResult<Pong> { Ok(Pong { pid: 0 }) } // generic
+//! ```
+//! ```compile_fail
+//! # use sapari_runtime::prelude::*;
+//! # use sapari_runtime::ping::{Ping, Pong};
+//! #[task]
+//! async fn answer() -> TaskResult<Pong> { Ok(Pong { pid: 0 }) }             // no args
+//! ```
+//! ```compile_fail
+//! # use sapari_runtime::prelude::*;
+//! # use sapari_runtime::ping::{Ping, Pong};
+//! #[task(queue = "x")]                                                      // the task's type says that
+//! async fn answer(_ask: Ping) -> TaskResult<Pong> { Ok(Pong { pid: 0 }) }
+//! ```
+//! ```
+//! # use sapari_runtime::prelude::*;
+//! # use sapari_runtime::ping::{Ping, Pong};
+//! #[task]
+//! async fn answer(_ask: Ping) -> TaskResult<Pong> { Ok(Pong { pid: 0 }) }   // as it should be
+//! ```
 
 use std::future::Future;
 

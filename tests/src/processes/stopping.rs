@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::broker::{Broker, Depth};
 use sapari_tasks::{EditList, Kept, RenderExport, Role};
 use uuid::Uuid;
 
-use super::support::{Process, Space, alive, gone_within, long_clip};
+use super::support::{Process, Space, alive, long_clip, until};
 
 const FIVE_MINUTES: u64 = 300_000_000;
-/// Less than what is left of the render when a quarter of it is done: an ffmpeg that is gone by then did not end by itself.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// What ffmpeg has written when rendering has begun: more than a header.
+const ENOUGH: u64 = 64 * 1024;
+/// Less than what is left of the render by then: an ffmpeg that is gone so soon did not end by itself.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A render that takes long, waiting in its queue.
 struct Waiting {
@@ -33,13 +36,21 @@ impl Waiting {
         Self { space, broker }
     }
 
-    /// A worker that has a quarter of the render behind it.
-    async fn worker_at_work(&self, grace: &str) -> Process {
+    /// A worker that has begun to render: there is an ffmpeg, and what it writes grows.
+    async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
         let worker = self.space.start("sapari-render", &["--drain-grace", grace]);
-        let line = worker.stderr.message("rendering").await;
-        assert_eq!(line["task"], "render_export", "{line}");
-        assert_eq!(line["attempt"], 1, "no attempt was burnt: {line}");
-        worker
+        until("an export that grows", || self.export_bytes() > ENOUGH).await;
+        let ffmpeg = worker.children("ffmpeg");
+        assert_eq!(ffmpeg.len(), 1, "one ffmpeg renders");
+        (worker, ffmpeg[0])
+    }
+
+    fn export_bytes(&self) -> u64 {
+        let files = self.space.files("scratch");
+        let exports = files.iter().filter(|name| name.ends_with(".mp4.part"));
+        let sizes =
+            exports.filter_map(|name| self.space.path("scratch").join(name).metadata().ok());
+        sizes.map(|file| file.len()).sum()
     }
 
     /// The message is where it was, and nothing else came of it.
@@ -84,13 +95,14 @@ async fn sigterm_in_the_middle_of_a_render_kills_ffmpeg_and_hands_the_message_ba
     let waiting = Waiting::kicked().await;
     // The second round shows that another worker can take what the first one handed back.
     for round in ["first", "second"] {
-        let worker = waiting.worker_at_work("0s").await;
-        let ffmpeg = worker.children("ffmpeg");
-        assert_eq!(ffmpeg.len(), 1, "{round} worker");
+        let (worker, ffmpeg) = waiting.worker_at_work("0s").await;
         worker.signal(Signal::SIGTERM);
+        let line = worker.stderr.message("interrupted: handed back").await;
+        assert_eq!(line["task"], "render_export", "{line}");
+        assert_eq!(line["attempt"], 1, "no attempt is burnt: {line}");
         let ended = worker.ended().await;
         assert_eq!(ended.code, Some(0), "{round} worker: {ended:?}");
-        assert!(!alive(ffmpeg[0]), "{round} worker left ffmpeg behind");
+        assert!(!alive(ffmpeg), "{round} worker left ffmpeg behind");
         waiting.assert_handed_back().await;
         let scratch = waiting.space.files("scratch");
         assert!(scratch.is_empty(), "{round} worker left {scratch:?}");
@@ -100,16 +112,16 @@ async fn sigterm_in_the_middle_of_a_render_kills_ffmpeg_and_hands_the_message_ba
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
     let waiting = Waiting::kicked().await;
-    let worker = waiting.worker_at_work("10m").await;
-    let ffmpeg = worker.children("ffmpeg");
+    let (worker, ffmpeg) = waiting.worker_at_work("10m").await;
     worker.signal(Signal::SIGTERM);
     let heard = |line: &str| line.contains("signal received");
     worker.stderr.until("the first signal", heard).await;
+    assert!(alive(ffmpeg), "within the grace the render goes on");
     worker.signal(Signal::SIGTERM);
     let ended = worker.ended().await;
     assert_eq!(ended.code, Some(130), "{ended:?}");
+    let leaving = tokio::time::timeout(AT_ONCE, until("ffmpeg's end", || !alive(ffmpeg)));
+    let gone = leaving.await.is_ok();
     waiting.assert_handed_back().await;
-    assert_eq!(ffmpeg.len(), 1);
-    let gone = gone_within(AT_ONCE, ffmpeg[0]).await;
     assert!(gone, "ffmpeg renders on for nobody");
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -14,9 +13,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::within;
-
-/// The pause between two looks at the process table, which tells nobody when it changes.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A running binary.
 pub(crate) struct Process {
@@ -185,17 +181,6 @@ pub(crate) fn json(line: &str) -> Value {
 /// Whether there is such a process.
 pub(crate) fn alive(pid: Pid) -> bool {
     status(pid).is_some()
-}
-
-/// Waits until there is no such process, and says whether that came true within the limit.
-pub(crate) async fn gone_within(limit: Duration, pid: Pid) -> bool {
-    let mut looks = tokio::time::interval(LOOK_AGAIN);
-    let leaving = async {
-        while alive(pid) {
-            looks.tick().await;
-        }
-    };
-    tokio::time::timeout(limit, leaving).await.is_ok()
 }
 
 /// The workspace's binaries lie above the test's own.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use sapari_runtime::duration;
 use sapari_runtime::host::{DEFAULT_BROKER_URL, DEFAULT_RESULT_URL};
 use sapari_runtime::message::{Args as TaskArgs, MessageId};
+use sapari_runtime::outcome::DeadReason;
 use sapari_runtime::queue::Priority;
 use sapari_tasks::Role;
 
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     Kick(Box<Kick>),
     /// Ask a role's workers to answer, and print the round trip
     Ping(Ping),
+    /// Look at a role's dead letters, run them again, or drop them
+    #[command(subcommand)]
+    Dead(Dead),
 }
 
 /// `sapari demo`
@@ -89,6 +93,41 @@ pub(crate) struct Ping {
     pub(crate) servers: Servers,
 }
 
+/// `sapari dead`
+#[derive(Subcommand)]
+pub(crate) enum Dead {
+    /// A line for each dead letter, the oldest first
+    List(Chosen),
+    /// Everything about the chosen letters as JSON lines, their args included
+    Show(Chosen),
+    /// Run the chosen letters again: same id, args, priority and trace, attempts counted from the start
+    Replay(Chosen),
+    /// Drop the chosen letters for good
+    Drop(Chosen),
+}
+
+/// Which dead letters.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sapari dead replay render --reason exhausted --limit 50")]
+pub(crate) struct Chosen {
+    /// The role whose dead letters are meant
+    pub(crate) role: Role,
+    /// Only the letter of this task id
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Only letters of this task
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large
+    #[arg(long, value_parser = reason)]
+    pub(crate) reason: Option<DeadReason>,
+    /// How many of the oldest letters are looked at
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
 /// Where broker and results are.
 #[derive(Args)]
 pub(crate) struct Servers {
@@ -116,6 +155,14 @@ fn task_args(text: &str) -> Result<TaskArgs, String> {
         Ok(_) => Err("args are a JSON object (by name) or a JSON list (by position)".to_owned()),
         Err(error) => Err(format!("not JSON: {error}")),
     }
+}
+
+fn reason(text: &str) -> Result<DeadReason, String> {
+    let known: Vec<&str> = DeadReason::ALL
+        .iter()
+        .map(|reason| reason.as_str())
+        .collect();
+    DeadReason::named(text).ok_or_else(|| format!("the reasons are {}", known.join(", ")))
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -147,6 +194,8 @@ mod tests {
             vec!["sapari", "kick", "render_export", "--wait", "soon"],
             vec!["sapari", "kick", "render_export", "--id", "a b"],
             vec!["sapari", "kick", "x", "--role", "nobody"],
+            vec!["sapari", "dead", "list", "nobody"],
+            vec!["sapari", "dead", "drop", "render", "--reason", "old age"],
         ];
         for line in refused {
             assert!(Cli::try_parse_from(&line).is_err(), "{line:?} was taken");

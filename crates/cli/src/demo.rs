@@ -222,7 +222,7 @@ async fn through_the_queue(
             .get_file(Subject::export(export_uuid), &export.key, &video.output)
             .await?;
         outcome.record("seconds", export.seconds);
-        Ok::<_, Trouble>((analysis, export))
+        Ok::<_, DemoFailed>((analysis, export))
     };
     work.traced(span).await.map_err(|trouble| trouble.0)
 }
@@ -230,25 +230,25 @@ async fn through_the_queue(
 fn render_of(
     analysis: &Analysis,
     tasks: &Tasks,
-) -> Result<sapari_runtime::handle::Handle<RenderExport>, Trouble> {
+) -> Result<sapari_runtime::handle::Handle<RenderExport>, DemoFailed> {
     let id = analysis
         .render_task_id
         .as_deref()
         .and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| Trouble(Exit::Software.with("the analysis kicked no render")))?;
+    let id = id.ok_or_else(|| DemoFailed(Exit::Software.with("the analysis kicked no render")))?;
     Ok(tasks.handle(id))
 }
 
 /// A failure as the span of the demo takes it: with one sentence.
-struct Trouble(Failure);
+struct DemoFailed(Failure);
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for DemoFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.message)
     }
 }
 
-impl<E: std::error::Error + 'static> From<E> for Trouble {
+impl<E: std::error::Error + 'static> From<E> for DemoFailed {
     fn from(error: E) -> Self {
         Self(Exit::Failed.because(&error))
     }

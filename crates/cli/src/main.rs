@@ -3,6 +3,7 @@
 
 mod args;
 mod console;
+mod dead;
 mod demo;
 mod kick;
 mod ping;
@@ -30,6 +31,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Kick(arguments) => kick::run(arguments),
         Command::Ping(arguments) => ping::run(&arguments),
+        Command::Dead(arguments) => dead::run(&arguments),
     }
 }
 

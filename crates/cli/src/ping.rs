@@ -1,5 +1,6 @@
 //! `sapari ping`: the round trip through broker, worker and result store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sapari_runtime::client::Tasks;
@@ -24,10 +25,16 @@ pub(crate) fn run(arguments: &Ping) -> Result<(), Failure> {
 async fn ping(arguments: &Ping) -> Result<(), Failure> {
     let broker = connect(&arguments.servers, arguments.role.queue()).await?;
     let results = connect_results(&arguments.servers.result_url, seconds(5)).await?;
-    let tasks = Tasks::new(broker, results);
+    let tasks = Tasks::new(Arc::clone(&broker), results);
+    let answered = ask_all(&tasks, arguments).await;
+    broker.close().await;
+    answered
+}
+
+async fn ask_all(tasks: &Tasks, arguments: &Ping) -> Result<(), Failure> {
     let mut trips = Vec::new();
     for number in 1..=arguments.count {
-        let (pong, trip) = ask(&tasks, arguments).await?;
+        let (pong, trip) = ask(tasks, arguments).await?;
         line(format_args!(
             "{} answered: {number} of {}, pid {}, {}",
             arguments.role,

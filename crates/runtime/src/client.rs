@@ -5,13 +5,13 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::broker::Broker;
 use crate::handle::{AnyHandle, Handle};
-use crate::message::{Args, ArgsError, Labels, Message, MessageId, Route, label};
+use crate::message::{Args, ArgsError, Labels, Message, MessageId, Route, label, unix_seconds};
 use crate::middleware::{Middleware, Stack};
 pub use crate::outbound::KickError;
 use crate::outbound::Outbound;
@@ -242,8 +242,5 @@ impl<'a> Order<'a> {
 
 /// When a message that is sent now may start, in seconds since 1970: what queue wait is counted from.
 pub(crate) fn unix_seconds_after(delay: Duration) -> f64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    (now + delay).as_secs_f64()
+    unix_seconds() + delay.as_secs_f64()
 }

@@ -54,6 +54,12 @@ impl Queue {
         Level((priority as u8).min(self.levels - 1))
     }
 
+    /// The level of this number, or the highest that the queue has.
+    #[must_use]
+    pub fn level_numbered(self, number: u8) -> Level {
+        Level(number.min(self.levels - 1))
+    }
+
     /// Every level, highest first: the order in which a free slot looks for work.
     pub fn every_level(self) -> impl DoubleEndedIterator<Item = Level> {
         (0..self.levels).rev().map(Level)

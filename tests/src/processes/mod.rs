@@ -1,6 +1,7 @@
 //! The real binaries against the real servers: what a person at a shell, a signal or a broken input makes of them.
 //! Every test has a namespace of its own on the broker and a directory of its own; nothing is shared but the servers.
 
+mod dead_command;
 mod dead_letters;
 mod demo;
 mod explain;

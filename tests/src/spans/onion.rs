@@ -50,7 +50,7 @@ impl Task for Sum {
 /// Computes, on the blocking threads.
 #[task(blocking)]
 fn sum(args: Sum, State(limit): State<u64>) -> TaskResult<u64> {
-    let sum = args.numbers.iter().sum();
+    let sum = args.numbers.into_iter().sum();
     assert!(sum <= limit, "over the limit");
     Ok(sum)
 }

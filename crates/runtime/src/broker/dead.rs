@@ -1,11 +1,13 @@
 //! Dead letters: the original bytes, with the reason for their death in the headers, so that a person or a replay can act on them.
 //! The header names are this file's alone.
 
-use crate::message::Message;
+use std::time::Duration;
+
+use crate::message::{Message, Route, Undecodable, label, unix_seconds};
 use crate::outcome::DeadReason;
 use crate::queue::Queue;
 
-use super::{Destination, Headers, Parcel};
+use super::{Destination, Headers, Parcel, PublishError};
 
 /// The most of an error that a header carries, in bytes: AMQP frames hold 128 KiB with everything.
 const MAX_ERROR_BYTES: usize = 4096;
@@ -16,8 +18,35 @@ mod header {
     pub(super) const ATTEMPTS: &str = "dead-attempts";
     pub(super) const TRACE_ID: &str = "dead-trace-id";
     pub(super) const LEVEL: &str = "dead-level";
+    pub(super) const DIED_AT: &str = "dead-at";
     pub(super) const TASK_ID: &str = "task_id";
     pub(super) const TASK_NAME: &str = "task_name";
+}
+
+/// What is to be done with a dead letter.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It stays where it is.
+    Keep,
+    /// It is dropped for good.
+    Drop,
+    /// It is published as this, and dropped once the broker has confirmed that.
+    Replay(Box<Parcel>),
+}
+
+/// Says what is to be done with each dead letter.
+pub type Judge<'a> = &'a mut (dyn FnMut(&DeadLetter) -> Verdict + Send);
+
+/// A dead letter that cannot be run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotReplayable {
+    /// Its bytes are no message: running it again would end the same way.
+    #[error(transparent)]
+    Undecodable(#[from] Undecodable),
+    /// It cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 /// Why and how a message ended.
@@ -81,6 +110,35 @@ impl DeadLetter {
         self.header(header::ATTEMPTS)?.parse().ok()
     }
 
+    /// When it died, in seconds since 1970.
+    #[must_use]
+    pub fn died_at(&self) -> Option<u64> {
+        self.header(header::DIED_AT)?.parse().ok()
+    }
+
+    /// The message as it is to be run again: same id, args, priority and trace, on the level it died on, its attempts
+    /// counted from the start.
+    ///
+    /// # Errors
+    /// [`NotReplayable`].
+    pub fn replay(&self, queue: Queue) -> Result<Parcel, NotReplayable> {
+        let mut message = Message::decode(&self.body)?.from_the_start();
+        message.labels.set_float(label::QUEUED_AT, unix_seconds());
+        let died_on = self
+            .header(header::LEVEL)
+            .and_then(|level| level.parse().ok());
+        let level = died_on.map_or_else(
+            || queue.level(message.priority().unwrap_or_default()),
+            |number| queue.level_numbered(number),
+        );
+        let route = Route {
+            queue,
+            level,
+            delay: Duration::ZERO,
+        };
+        Ok(Parcel::of(&message, route)?)
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
@@ -126,6 +184,10 @@ impl Obituary {
             (header::ERROR, Some(bounded(self.error.join(": ")))),
             (header::ATTEMPTS, Some(self.attempts.to_string())),
             (header::LEVEL, Some(self.level.to_string())),
+            (
+                header::DIED_AT,
+                Some(format!("{:.0}", unix_seconds().floor())),
+            ),
             (header::TRACE_ID, self.trace_id.clone()),
         ];
         entries
@@ -183,6 +245,45 @@ mod tests {
         );
         assert!(!letter.headers.contains_key("x-death"));
         assert_eq!(parcel.id, "t1");
+    }
+
+    #[test]
+    fn a_replay_is_the_same_message_from_the_start_on_the_level_it_died_on() {
+        let body = br#"{"task_id":"t1","task_name":"add","labels":{"priority":"1","_retries":"2","traceparent":"00-x"},"args":[1],"kwargs":{}}"#;
+        let queue = Queue::named("q").levels(4);
+        let parcel = Parcel::dead(
+            queue,
+            Message::decode(body).ok().as_ref(),
+            body.to_vec(),
+            Headers::new(),
+            &obituary("boom"),
+        );
+        let letter = DeadLetter {
+            body: parcel.body,
+            headers: parcel.headers,
+        };
+        let replay = letter.replay(queue).expect("a message");
+        let message = Message::decode(&replay.body).expect("a message");
+        assert_eq!((message.id.as_str(), message.attempt()), ("t1", 1));
+        assert_eq!(message.labels.text("traceparent"), Some("00-x"));
+        assert_eq!(message.args.positional, [serde_json::json!(1)]);
+        let Destination::Work(route) = replay.to else {
+            panic!("to work: {:?}", replay.to)
+        };
+        assert_eq!((route.level.number(), route.delay), (3, Duration::ZERO));
+        assert!(!replay.headers.keys().any(|name| name.starts_with("dead-")));
+    }
+
+    #[test]
+    fn what_is_no_message_is_not_replayed() {
+        let letter = DeadLetter {
+            body: b"raw".to_vec(),
+            headers: Headers::new(),
+        };
+        assert!(matches!(
+            letter.replay(Queue::named("q")),
+            Err(NotReplayable::Undecodable(_))
+        ));
     }
 
     #[test]

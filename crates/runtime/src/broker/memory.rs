@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Lost,
-    MAX_DELAY, Parcel, PublishError, Receipt,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge, Lost,
+    MAX_DELAY, Parcel, PublishError, Receipt, Verdict, replay_refused,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
 use crate::queue::{Level, MAX_LEVELS, Queue};
@@ -207,15 +207,36 @@ impl Broker for MemoryBroker {
         depth.ok_or_else(|| undeclared(queue))
     }
 
-    async fn dead_letters(
+    async fn review_dead(
         &self,
         queue: Queue,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        judge: Judge<'_>,
+    ) -> Result<usize, BrokerError> {
+        let taken = self.with_queue(queue, |state| std::mem::take(&mut state.dead));
+        let mut letters = taken.ok_or_else(|| undeclared(queue))?;
+        let (mut kept, mut seen, mut refused) = (VecDeque::new(), 0, None);
+        while seen < limit && refused.is_none() {
+            let Some(letter) = letters.pop_front() else {
+                break;
+            };
+            seen += 1;
+            match judge(&letter) {
+                Verdict::Keep => kept.push_back(letter),
+                Verdict::Drop => {}
+                Verdict::Replay(parcel) => {
+                    refused = self.publish(*parcel).await.err();
+                    kept.extend(refused.is_some().then_some(letter));
+                }
+            }
+        }
+        kept.append(&mut letters);
+        // Those that died meanwhile are younger.
         self.with_queue(queue, |state| {
-            state.dead.iter().take(limit).cloned().collect()
-        })
-        .ok_or_else(|| undeclared(queue))
+            kept.append(&mut state.dead);
+            state.dead = kept;
+        });
+        refused.map_or(Ok(seen), |error| Err(replay_refused(error)))
     }
 
     async fn close(&self) {}

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use dead::{DeadLetter, Obituary};
+pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
 
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route};
@@ -55,6 +55,19 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError>;
 
+    /// Goes through the dead letters of a queue, oldest first, at most `limit` of them, and does with each what `judge` says.
+    /// Returns how many it went through. What is kept stays in its order.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached, the queue does not exist, or a replay is refused. What was judged
+    /// before stays done; a letter that was being replayed is never lost, but may then stand in both queues.
+    async fn review_dead(
+        &self,
+        queue: Queue,
+        limit: usize,
+        judge: Judge<'_>,
+    ) -> Result<usize, BrokerError>;
+
     /// Up to `limit` of the oldest dead letters, left where they are.
     ///
     /// # Errors
@@ -63,7 +76,15 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
         &self,
         queue: Queue,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, BrokerError>;
+    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        let mut letters = Vec::new();
+        let mut keep = |letter: &DeadLetter| {
+            letters.push(letter.clone());
+            Verdict::Keep
+        };
+        self.review_dead(queue, limit, &mut keep).await?;
+        Ok(letters)
+    }
 
     /// Closes the connections; what is unsettled goes back to its queue.
     async fn close(&self);
@@ -249,6 +270,13 @@ pub enum BrokerError {
         #[source]
         source: BoxError,
     },
+}
+
+pub(crate) fn replay_refused(error: PublishError) -> BrokerError {
+    BrokerError::Refused {
+        action: "take a replayed message".to_owned(),
+        source: error.into(),
+    }
 }
 
 /// A message that is not known to be stored.

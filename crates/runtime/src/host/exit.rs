@@ -45,12 +45,18 @@ impl Exit {
     #[must_use]
     pub fn because(self, error: &(dyn StdError + 'static)) -> Failure {
         let chain = std::iter::successors(Some(error), |error| (*error).source());
-        let mut parts: Vec<String> = chain.map(ToString::to_string).collect();
-        // Transparent wrappers repeat what they wrap.
-        parts.dedup();
+        let mut message = String::new();
+        for part in chain.map(ToString::to_string) {
+            // Some errors repeat their cause in their own text.
+            if message.is_empty() {
+                message = part;
+            } else if !message.contains(&part) {
+                message = format!("{message}: {part}");
+            }
+        }
         Failure {
             exit: self,
-            message: parts.join(": "),
+            message,
         }
     }
 

@@ -1,12 +1,9 @@
 //! Args as they travel, and how they become the task's struct: by position, by keyword or mixed, like a call in Python.
 //! The order of positional args is the order of the struct's fields. No guessing: a name given twice is an error.
 
-use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{
-    self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor,
-};
-use serde::{Serialize, forward_to_deserialize_any};
-use serde_json::{Map, Number, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// The args of a message.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,8 +16,28 @@ pub struct Args {
 
 /// Args that do not fit the task.
 #[derive(Debug, thiserror::Error)]
-#[error("the args do not fit the task: {0}")]
-pub struct ArgsError(String);
+#[error("the args do not fit the task: {}", self.reason())]
+pub struct ArgsError {
+    /// Where: names and indices, the outermost first; empty for the args as a whole.
+    pub(super) place: String,
+    pub(super) what: String,
+}
+
+impl ArgsError {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self {
+            place: String::new(),
+            what: what.into(),
+        }
+    }
+
+    pub(super) fn reason(&self) -> String {
+        if self.place.is_empty() {
+            return self.what.clone();
+        }
+        format!("`{}`: {}", self.place, self.what)
+    }
+}
 
 impl Args {
     /// The args of a task: a struct's fields by keyword, anything else by position.
@@ -28,7 +45,8 @@ impl Args {
     /// # Errors
     /// [`ArgsError`] when the value has no form in JSON.
     pub fn of<T: Serialize>(task: &T) -> Result<Self, ArgsError> {
-        let value = serde_json::to_value(task).map_err(|error| ArgsError(error.to_string()))?;
+        let value =
+            serde_json::to_value(task).map_err(|error| ArgsError::new(error.to_string()))?;
         Ok(Self::from(value))
     }
 
@@ -41,17 +59,20 @@ impl Args {
     }
 
     /// Positional args under the names of the fields they stand for, then the keyword args.
-    fn named(self, fields: &'static [&'static str]) -> Result<Map<String, Value>, ArgsError> {
+    pub(super) fn named(
+        self,
+        fields: &'static [&'static str],
+    ) -> Result<Map<String, Value>, ArgsError> {
         if self.positional.len() > fields.len() {
             let (given, known) = (self.positional.len(), fields.len());
-            return Err(ArgsError(format!(
+            return Err(ArgsError::new(format!(
                 "{given} args by position, but the task has {known}"
             )));
         }
         let mut named = self.keyword;
         for (field, value) in fields.iter().zip(self.positional) {
             if named.insert((*field).to_owned(), value).is_some() {
-                return Err(ArgsError(format!(
+                return Err(ArgsError::new(format!(
                     "`{field}` is given by position and by keyword"
                 )));
             }
@@ -59,9 +80,9 @@ impl Args {
         Ok(named)
     }
 
-    fn only_positional(self) -> Result<Vec<Value>, ArgsError> {
+    pub(super) fn only_positional(self) -> Result<Vec<Value>, ArgsError> {
         match self.keyword.keys().next() {
-            Some(name) => Err(ArgsError(format!(
+            Some(name) => Err(ArgsError::new(format!(
                 "`{name}` is given by keyword, but the task's args have no names"
             ))),
             None => Ok(self.positional),
@@ -86,200 +107,6 @@ impl From<Value> for Args {
                 keyword: Map::new(),
             },
         }
-    }
-}
-
-/// Errors name the place and the type, never the value: args may hold what no log may show.
-impl de::Error for ArgsError {
-    fn custom<M: std::fmt::Display>(message: M) -> Self {
-        Self(message.to_string())
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("found {}, expected {expected}", kind_of(found)))
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!(
-            "found {} of another value, expected {expected}",
-            kind_of(found)
-        ))
-    }
-
-    fn unknown_variant(_found: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!(
-            "unknown variant, expected one of {}",
-            expected.join(", ")
-        ))
-    }
-}
-
-fn kind_of(found: Unexpected<'_>) -> &'static str {
-    match found {
-        Unexpected::Bool(_) => "a boolean",
-        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a whole number",
-        Unexpected::Float(_) => "a number",
-        Unexpected::Char(_) | Unexpected::Str(_) => "a string",
-        Unexpected::Seq => "a list",
-        Unexpected::Map => "an object",
-        Unexpected::Unit | Unexpected::Option => "null",
-        _ => "something else",
-    }
-}
-
-/// One JSON value. Not `Value`'s own deserializer, because that one quotes values in its errors.
-struct Arg(Value);
-
-fn seq(values: Vec<Value>) -> SeqDeserializer<impl Iterator<Item = Arg>, ArgsError> {
-    SeqDeserializer::new(values.into_iter().map(Arg))
-}
-
-fn map<'de>(
-    entries: Map<String, Value>,
-) -> MapDeserializer<'de, impl Iterator<Item = (String, Arg)>, ArgsError> {
-    MapDeserializer::new(entries.into_iter().map(|(name, value)| (name, Arg(value))))
-}
-
-impl<'de> Deserializer<'de> for Arg {
-    type Error = ArgsError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(truth) => visitor.visit_bool(truth),
-            Value::Number(number) => visit_number(&number, visitor),
-            Value::String(text) => visitor.visit_string(text),
-            Value::Array(values) => visitor.visit_seq(seq(values)),
-            Value::Object(entries) => visitor.visit_map(map(entries)),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        match self.0 {
-            Value::String(variant) => visitor.visit_enum(variant.into_deserializer()),
-            Value::Object(entries) => visitor.visit_enum(MapAccessDeserializer::new(map(entries))),
-            _ => Err(ArgsError(
-                "expected a variant's name, or an object with one".to_owned(),
-            )),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// Why bytes are not a `T`: reads them once more, with errors that quote nothing of them.
-pub(super) fn what_is_wrong<T: DeserializeOwned>(bytes: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(bytes) {
-        Err(syntax) => syntax.to_string(),
-        Ok(value) => T::deserialize(Arg(value))
-            .map_or_else(|error| error.0, |_| "it is one after all".to_owned()),
-    }
-}
-
-fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, ArgsError> {
-    match (number.as_u64(), number.as_i64(), number.as_f64()) {
-        (Some(n), _, _) => visitor.visit_u64(n),
-        (None, Some(n), _) => visitor.visit_i64(n),
-        (None, None, Some(n)) => visitor.visit_f64(n),
-        (None, None, None) => Err(ArgsError("a number that fits no type".to_owned())),
-    }
-}
-
-impl IntoDeserializer<'_, ArgsError> for Arg {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl<'de> Deserializer<'de> for Args {
-    type Error = ArgsError;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        visitor.visit_map(map(self.named(fields)?))
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        let values = self.only_positional()?;
-        if values.len() > len {
-            return Err(ArgsError(format!(
-                "{} args by position, but the task has {len}",
-                values.len()
-            )));
-        }
-        visitor.visit_seq(seq(values))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        let mut values = self.only_positional()?;
-        match (values.pop(), values.is_empty()) {
-            (Some(value), true) => visitor.visit_newtype_struct(Arg(value)),
-            _ => Err(ArgsError("the task takes exactly one arg".to_owned())),
-        }
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ArgsError> {
-        if self.positional.is_empty() && self.keyword.is_empty() {
-            visitor.visit_unit()
-        } else {
-            Err(ArgsError("the task takes no args".to_owned()))
-        }
-    }
-
-    /// Maps, `#[serde(flatten)]` and enums: there are no field names to give a position a meaning.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        if !self.positional.is_empty() {
-            return Err(ArgsError("this task takes its args by keyword".to_owned()));
-        }
-        visitor.visit_map(map(self.keyword))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        option unit seq tuple map enum identifier ignored_any
     }
 }
 
@@ -373,12 +200,16 @@ mod tests {
             ),
             (args(json!(["e1"]), json!({})), "missing field `width`"),
             (
+                args(json!(["e1", 1, null, {"large": "secret"}]), json!({})),
+                "`size.large`: found a string, expected u8",
+            ),
+            (
                 args(json!(["e1", 1, null, "secret"]), json!({})),
-                "unknown variant, expected one of small, large",
+                "`size`: unknown variant, expected one of small, large",
             ),
             (
                 args(json!(["e1", "wide"]), json!({})),
-                "found a string, expected u32",
+                "`width`: found a string, expected u32",
             ),
         ];
         for (call, sentence) in table {

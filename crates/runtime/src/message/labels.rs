@@ -72,6 +72,11 @@ impl Labels {
         self.set(name, if value { "True" } else { "False" }.to_owned(), BOOL);
     }
 
+    /// Takes a label away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// Names and values as text, for message headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, String)> {
         self.0

@@ -2,10 +2,11 @@
 //! Python service can kick our tasks unchanged. Where a message goes is not in it: that is a [`Route`].
 
 mod args;
+mod decode;
 mod id;
 mod labels;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -61,7 +62,7 @@ impl Message {
     pub fn decode(body: &[u8]) -> Result<Self, Undecodable> {
         serde_json::from_slice::<Wire>(body)
             .map(Self::from)
-            .map_err(|_| Undecodable(args::what_is_wrong::<Wire>(body)))
+            .map_err(|_| Undecodable(decode::what_is_wrong::<Wire>(body)))
     }
 
     /// Writes TaskIQ's JSON.
@@ -86,11 +87,24 @@ impl Message {
         self
     }
 
+    /// The same message as if it had never been tried.
+    #[must_use]
+    pub fn from_the_start(mut self) -> Self {
+        self.labels.remove(label::RETRIES);
+        self
+    }
+
     /// The priority it was kicked with, if it says so.
     #[must_use]
     pub fn priority(&self) -> Option<Priority> {
         self.labels.int(label::PRIORITY).map(Priority::from_number)
     }
+}
+
+/// Now, in seconds since 1970: what travels with a message as the time it was queued.
+pub(crate) fn unix_seconds() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
 }
 
 /// Where a message goes: a level of a queue, after a while.
@@ -197,12 +211,12 @@ mod tests {
         let table = [
             (
                 r#"{"task_id":"a","task_name":"x","args":"s3cret"}"#,
-                "found a string, expected a sequence",
+                "`args`: found a string, expected a sequence",
             ),
             (r#"{"task_id":"a"}"#, "missing field `task_name`"),
             (
                 r#"{"task_id":"s3 cret","task_name":"x"}"#,
-                "a task id is 1 to 255 bytes of printable text without spaces",
+                "`task_id`: a task id is 1 to 255 bytes of printable text without spaces",
             ),
             (
                 r#"{"task_id":"#,

@@ -2,7 +2,7 @@
 //! The attempt's span is made here and entered by `worker::attempt`, not by `run`: saving and acking must lie inside it,
 //! and they come after every layer has returned.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sapari_telemetry::framework::{self, Parenting, PublishSpan, TaskSpan, TaskType};
@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 
 use super::{Middleware, NextSend};
 use crate::broker::Headers;
-use crate::message::{Labels, Message, label};
+use crate::message::{Labels, Message, label, unix_seconds};
 use crate::outbound::{KickError, Outbound};
 use crate::outcome::Outcome;
 use crate::queue::{Level, Queue};
@@ -150,11 +150,7 @@ fn attributes<'a>(origin: &Origin<'_>, message: &'a Message) -> TaskSpan<'a> {
 /// How long the message could have started and did not; none when the caller did not say when it was queued.
 pub(crate) fn queue_wait(message: &Message) -> Option<Duration> {
     let queued = message.labels.float(label::QUEUED_AT)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()?
-        .as_secs_f64();
-    Duration::try_from_secs_f64((now - queued).max(0.0)).ok()
+    Duration::try_from_secs_f64((unix_seconds() - queued).max(0.0)).ok()
 }
 
 /// Writes what the attempt came to on its span. A snooze and an interruption are no failures.

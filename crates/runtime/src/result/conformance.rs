@@ -47,6 +47,7 @@ pub async fn exercise(results: &impl Observed) {
     results.ping().await.expect("the store answers");
     what_is_saved_is_loaded(results).await;
     a_later_record_replaces_it(results).await;
+    a_forgotten_record_is_gone(results).await;
     what_is_too_large_is_refused(results).await;
     a_result_expires(results).await;
     waiting_for_what_is_there_returns_at_once(results).await;
@@ -135,6 +136,18 @@ pub async fn a_later_record_replaces_it(results: &impl Observed) {
         output(&results.load(&id).await.expect("reachable").expect("there")),
         2
     );
+}
+
+/// A forgotten record is gone, and forgetting what is not there is no error.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn a_forgotten_record_is_gone(results: &impl Observed) {
+    let id = MessageId::new();
+    results.forget(&id).await.expect("reachable");
+    save(results, &id, 1).await;
+    results.forget(&id).await.expect("reachable");
+    assert!(results.load(&id).await.expect("reachable").is_none());
 }
 
 /// A record over the limit is refused, and leaves nothing behind.

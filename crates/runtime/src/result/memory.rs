@@ -125,6 +125,11 @@ impl Results for MemoryResults {
         Ok(self.find(id))
     }
 
+    async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
+        self.lock().by_id.remove(id);
+        Ok(())
+    }
+
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
         let _counted = self.count(id);
         loop {

@@ -37,6 +37,12 @@ pub trait Results: Send + Sync + fmt::Debug + 'static {
     /// [`ResultError`]: the store cannot be reached, or what is stored is not a result.
     async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError>;
 
+    /// Takes the record away, if it is there: before a message is run anew under the same id.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`].
+    async fn forget(&self, id: &MessageId) -> Result<(), ResultError>;
+
     /// Waits until the record is there: at once if it is already. Has no deadline of its own; cancel-safe.
     ///
     /// # Errors

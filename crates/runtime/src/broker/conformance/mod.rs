@@ -26,6 +26,7 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     headers_travel_unchanged(broker).await;
     a_burst_arrives_exactly_once(broker).await;
     dead_letters_keep_everything(broker).await;
+    dead_letters_are_replayed_dropped_and_kept(broker).await;
     depth_counts_everything(broker).await;
     declaring_twice_changes_nothing(broker).await;
     the_highest_level_comes_first(broker).await;

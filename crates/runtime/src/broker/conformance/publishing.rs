@@ -8,7 +8,9 @@ use futures_util::future::join_all;
 use super::support::{
     ack, consume, declared, fresh_queue, message, next, parcel, publish, settled_depth, within,
 };
-use crate::broker::{Broker, MAX_DELAY, Obituary, Parcel, PublishError};
+use crate::broker::{
+    Broker, DeadLetter, Headers, MAX_DELAY, Obituary, Parcel, PublishError, Verdict,
+};
 use crate::message::MAX_BODY_BYTES;
 use crate::outcome::DeadReason;
 
@@ -187,6 +189,51 @@ pub async fn dead_letters_keep_everything(broker: &dyn Broker) {
             .len(),
         1
     );
+}
+
+/// Dead letters are replayed, dropped and kept one by one: a replay is the same message on its level, what is kept stays in
+/// its order, and a limit leaves the younger ones alone.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn dead_letters_are_replayed_dropped_and_kept(broker: &dyn Broker) {
+    let queue = declared(broker, 4).await;
+    let messages = [message(), message(), message(), message(), message()];
+    for message in &messages {
+        let dead = Parcel::dead(
+            queue,
+            Some(message),
+            message.encode(),
+            Headers::new(),
+            &obituary(),
+        );
+        broker.publish(dead).await.expect("stored");
+    }
+    let [kept, replayed, dropped, also_kept, beyond] = messages.each_ref().map(|m| m.id.as_str());
+    settled_depth(broker, queue, |depth| depth.dead == 5).await;
+    let mut judge = |letter: &DeadLetter| match letter.task_id() {
+        Some(id) if id == replayed => {
+            Verdict::Replay(Box::new(letter.replay(queue).expect("a message")))
+        }
+        Some(id) if id == dropped => Verdict::Drop,
+        _ => Verdict::Keep,
+    };
+    let seen = broker.review_dead(queue, 4, &mut judge).await;
+    assert_eq!(seen.expect("a declared queue"), 4);
+    settled_depth(broker, queue, |depth| depth.dead == 3).await;
+    let letters = broker
+        .dead_letters(queue, 10)
+        .await
+        .expect("a declared queue");
+    let ids: Vec<_> = letters.iter().filter_map(DeadLetter::task_id).collect();
+    assert_eq!(ids, [kept, also_kept, beyond]);
+
+    let mut consumer = broker.consume(queue, 1).await.expect("consumes");
+    let delivery = next(&mut *consumer).await;
+    assert_eq!(delivery.level.number(), obituary().level);
+    assert_eq!(delivery.headers["task_id"], replayed);
+    ack(delivery).await.expect("acked");
+    consumer.stop().await;
 }
 
 /// Depth counts what is ready on each level, the consumers, and the dead; for an unknown queue it is an error.

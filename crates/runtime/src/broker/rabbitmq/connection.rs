@@ -38,6 +38,8 @@ struct Shared {
 enum State {
     Up(Arc<Connection>),
     Down,
+    /// Nobody gets it any more, but it has not said goodbye yet.
+    Closing,
     Closed,
 }
 
@@ -171,8 +173,9 @@ impl Supervisor {
         while let Some(next) = self.one_life(&connection, &sender, &suspect, &end).await {
             connection = next;
         }
-        sender.send_replace(State::Closed);
+        sender.send_replace(State::Closing);
         goodbye(&connection).await;
+        sender.send_replace(State::Closed);
     }
 
     /// From one connection to the next; `None` when it is time to go.

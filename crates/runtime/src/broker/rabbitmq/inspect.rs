@@ -1,8 +1,8 @@
 //! Looking at queues without changing them, on channels that are thrown away: a queue that is not there closes the channel.
 
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Queue as Declared};
+use lapin::{Acker, Channel, Connection, Queue as Declared};
 
 use super::connection::open_channel;
 use super::headers;
@@ -41,32 +41,47 @@ async fn look(channel: &Channel, name: &str) -> lapin::Result<Declared> {
         .await
 }
 
-/// The oldest dead letters. They are taken without ack, and go back in their order when the channel closes.
-pub(super) async fn dead_letters(
-    connection: &Connection,
-    name: &str,
-    limit: usize,
-) -> lapin::Result<Vec<DeadLetter>> {
-    let channel = open_channel(connection).await?;
-    let mut letters = Vec::new();
-    while letters.len() < limit {
-        let Some(message) = channel
-            .basic_get(name.into(), BasicGetOptions::default())
-            .await?
-        else {
-            break;
-        };
-        let headers = message
-            .properties
-            .headers()
-            .as_ref()
-            .map(headers::decode)
-            .unwrap_or_default();
-        letters.push(DeadLetter {
-            body: message.delivery.data,
-            headers,
-        });
+/// A dead-letter queue being gone through, oldest first. What is not removed goes back in its order when the channel closes.
+pub(super) struct DeadQueue {
+    channel: Channel,
+    name: String,
+}
+
+impl DeadQueue {
+    pub(super) async fn open(connection: &Connection, name: &str) -> lapin::Result<Self> {
+        let channel = open_channel(connection).await?;
+        Ok(Self {
+            channel,
+            name: name.to_owned(),
+        })
     }
-    channel.close(200, "looked".into()).await?;
-    Ok(letters)
+
+    /// The next dead letter and the right to remove it.
+    pub(super) async fn next(&self) -> lapin::Result<Option<(DeadLetter, Acker)>> {
+        let got = self
+            .channel
+            .basic_get(self.name.as_str().into(), BasicGetOptions::default())
+            .await?;
+        Ok(got.map(|message| {
+            let headers = message.properties.headers().as_ref().map(headers::decode);
+            let letter = DeadLetter {
+                body: message.delivery.data,
+                headers: headers.unwrap_or_default(),
+            };
+            (letter, message.delivery.acker)
+        }))
+    }
+
+    pub(super) async fn close(self) -> lapin::Result<()> {
+        self.channel.close(200, "looked".into()).await
+    }
+}
+
+/// Removes a letter for good.
+pub(super) async fn remove(acker: &Acker) -> lapin::Result<()> {
+    if acker.ack(BasicAckOptions::default()).await? {
+        return Ok(());
+    }
+    let gone = "the channel is gone, and the letter back in its queue";
+    Err(std::io::Error::new(std::io::ErrorKind::BrokenPipe, gone).into())
 }

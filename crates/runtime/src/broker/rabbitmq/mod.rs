@@ -28,11 +28,15 @@ use address::Address;
 pub(crate) use address::SCHEMES;
 use connection::Link;
 use consume::RabbitConsumer;
+use inspect::DeadQueue;
 use publish::{Letter, Publisher};
 use registry::Registry;
 use topology::Names;
 
-use super::{Broker, BrokerError, Consumer, DeadLetter, Depth, Destination, Parcel, PublishError};
+use super::{
+    Broker, BrokerError, Consumer, Depth, Destination, Judge, Parcel, PublishError, Verdict,
+    replay_refused,
+};
 use crate::message::MAX_BODY_BYTES;
 use crate::queue::Queue;
 
@@ -279,17 +283,34 @@ impl Broker for RabbitBroker {
         self.ask(&format!("show queue {queue}"), asking).await
     }
 
-    async fn dead_letters(
+    async fn review_dead(
         &self,
         queue: Queue,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, BrokerError> {
+        judge: Judge<'_>,
+    ) -> Result<usize, BrokerError> {
         let name = self.names().dead(queue);
-        let asking = async {
+        let action = format!("go through queue {name}");
+        let opening = async {
             let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
-            inspect::dead_letters(&connection, &name, limit).await
+            DeadQueue::open(&connection, &name).await
         };
-        self.ask(&format!("show queue {name}"), asking).await
+        let dead = self.ask(&action, opening).await?;
+        let mut seen = 0;
+        while seen < limit {
+            let Some((letter, acker)) = self.ask(&action, dead.next()).await? else {
+                break;
+            };
+            seen += 1;
+            match judge(&letter) {
+                Verdict::Keep => continue,
+                Verdict::Drop => {}
+                Verdict::Replay(parcel) => self.publish(*parcel).await.map_err(replay_refused)?,
+            }
+            self.ask(&action, inspect::remove(&acker)).await?;
+        }
+        self.ask(&action, dead.close()).await?;
+        Ok(seen)
     }
 
     async fn close(&self) {

@@ -272,6 +272,12 @@ impl Results for RedisResults {
             .map_err(unreadable)
     }
 
+    async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
+        let mut commands = redis::pipe();
+        commands.cmd("DEL").arg(self.key(id)).ignore();
+        self.run(&commands).await
+    }
+
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
         if let Ok(Some(record)) = self.load(id).await {
             return Ok(record);

@@ -171,6 +171,9 @@ impl Ringer {
                 self.shared.changed.notified().await;
             }
             let Err(error) = self.one_connection(&mut backoff).await;
+            if self.shared.lock().is_empty() {
+                continue;
+            }
             warn!(place = self.place, %error, "waiting for results is interrupted; connecting again");
             backoff.pause().await;
         }

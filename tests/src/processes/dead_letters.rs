@@ -24,7 +24,12 @@ async fn bad_messages_end_in_the_dead_letter_queue_with_their_reason() {
     let nowhere = nowhere.to_string();
     let kicks = [
         ("no_such_task", "{}", "unknown_task", "no_such_task"),
-        ("render_export", r#"{"export_uuid": 7}"#, "bad_args", "`export_uuid`"),
+        (
+            "render_export",
+            r#"{"export_uuid": 7}"#,
+            "bad_args",
+            "`export_uuid`",
+        ),
         ("render_export", &nowhere, "permanent", "edits.json"),
     ];
     let mut expected = vec![bytes(&space, &broker).await];

@@ -252,7 +252,7 @@ async fn args_of_the_wrong_shape_are_dead_at_once_and_not_repeated_in_the_span()
         &tree,
         r#"
 publish act [producer]
-└─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ BadArgs: the args do not fit the task: unknown variant, expected one of Succeed, FailUntil, Permanently, Panic, Hang, Snooze, Kick
+└─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ BadArgs: the args do not fit the task: `how`: unknown variant, expected one of Succeed, FailUntil, Permanently, Panic, Hang, Snooze, Kick
 "#,
     );
 }

@@ -38,6 +38,8 @@ pub(super) fn for_any(programs: &[Program]) -> Command {
     let role = Arg::new(ROLE)
         .long(ROLE)
         .required(true)
+        .value_name("ROLE")
+        .display_order(0)
         .env(variable(app, ROLE))
         .value_parser(roles)
         .help("Which role this process has");

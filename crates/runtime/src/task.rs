@@ -132,6 +132,12 @@ impl Backoff {
         Self { first, cap }
     }
 
+    /// The longest that the first pause can be, and the longest that any can be.
+    #[must_use]
+    pub const fn bounds(&self) -> (Duration, Duration) {
+        (self.first, self.cap)
+    }
+
     /// The longest possible pause after the given failed attempt (1 is the first).
     #[must_use]
     pub fn ceiling(&self, attempt: u32) -> Duration {

@@ -17,7 +17,7 @@ pub(super) fn print(program: &Program, plan: &Plan, topology: &[String]) -> Resu
 
 fn render(role: &str, service: &str, plan: &Plan, topology: &[String]) -> String {
     let mut text = format!(
-        "role {role}, service.name {service}, {} slots\n\ntasks\n",
+        "role {role}, service.name {service}, {} at once\n\ntasks\n",
         plan.slot_count()
     );
     for line in table(&plan.tasks()) {
@@ -43,13 +43,15 @@ fn table(tasks: &[TaskSummary]) -> Vec<String> {
         .unwrap_or(0)
         .max(4);
     let head = format!(
-        "{:width$}  {:>5}  {:>8}  {:>7}  {:>11}",
-        "name", "level", "attempts", "timeout", "result kept"
+        "{:width$}  {:>5}  {:>8}  {:>9}  {:>7}  {:>11}",
+        "name", "level", "attempts", "pause", "timeout", "result kept"
     );
     let row = |task: &TaskSummary| {
         let (timeout, kept) = (short(task.timeout), short(task.keep_result));
+        let (first, cap) = task.backoff.bounds();
+        let pause = format!("{}..{}", short(first), short(cap));
         format!(
-            "{:width$}  {:>5}  {:>8}  {timeout:>7}  {kept:>11}",
+            "{:width$}  {:>5}  {:>8}  {pause:>9}  {timeout:>7}  {kept:>11}",
             task.name, task.level, task.attempts
         )
     };
@@ -90,11 +92,11 @@ mod tests {
     fn it_tells_tasks_stack_and_topology() {
         let plan = Worker::new(Queue::named("math"), ()).slots(3).into_plan();
         let text = render("math", "demo-math", &plan, &["math.0".to_owned()]);
-        let expected = "role math, service.name demo-math, 3 slots
+        let expected = "role math, service.name demo-math, 3 at once
 
 tasks
-  name  level  attempts  timeout  result kept
-  ping      0         1       5s           1m
+  name  level  attempts      pause  timeout  result kept
+  ping      0         1    2s..10m       5s           1m
 
 middleware, outermost first
   trace > metrics > retry > deadline > panic > handler, then settle inside trace

@@ -17,7 +17,7 @@ use crate::message::Args;
 use crate::middleware::{Middleware, Stack};
 use crate::ping::ping;
 use crate::queue::Queue;
-use crate::task::{Policy, Task};
+use crate::task::{Backoff, Policy, Task};
 
 type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
 type Run = Arc<dyn Fn(Args, TaskContext) -> Running + Send + Sync>;
@@ -49,6 +49,8 @@ pub struct TaskSummary {
     pub attempts: u32,
     /// The longest that one attempt may take.
     pub timeout: Duration,
+    /// How the pause between two of them grows.
+    pub backoff: Backoff,
     /// The level of a kick that names no priority.
     pub level: u8,
     /// How long its result is kept.
@@ -156,6 +158,7 @@ impl Plan {
             name,
             attempts: task.policy.attempts,
             timeout: task.policy.timeout,
+            backoff: task.policy.backoff,
             level: self.queue.level(task.policy.priority).number(),
             keep_result: task.policy.keep_result,
         };

@@ -103,6 +103,12 @@ pub trait Consumer: Send {
     /// Cancel-safe: a call that is dropped takes nothing.
     async fn next(&mut self) -> Option<Delivery>;
 
+    /// For while no slot is free: hands back what has been received and has waited too long for one, so that another worker
+    /// can start it. Never returns; cancel-safe. A broker that hands out only what is asked for has nothing to do.
+    async fn hand_back_what_waits(&mut self) {
+        std::future::pending().await
+    }
+
     /// Takes no more, and hands back what was received but not given out.
     async fn stop(&mut self);
 }

@@ -78,11 +78,16 @@ async fn take_until(
     }
 }
 
-/// First a slot, then a delivery: the highest level is chosen when the slot is free, not before.
+/// First a slot, then a delivery: the highest level is chosen when the slot is free, not before. Until then, what waits here
+/// goes back to where a worker with a free slot can take it.
 async fn take_one(
     slots: &Arc<Semaphore>,
     consumer: &mut dyn Consumer,
 ) -> Option<(Delivery, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    let slot = tokio::select! {
+        biased;
+        slot = Arc::clone(slots).acquire_owned() => slot.ok()?,
+        () = consumer.hand_back_what_waits() => return None,
+    };
     Some((consumer.next().await?, slot))
 }

@@ -31,6 +31,59 @@ pub async fn the_highest_level_comes_first(broker: &dyn Broker) {
     }
 }
 
+/// With a backlog on several levels, no message starts before one of a higher level.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn a_backlog_comes_strictly_by_level(broker: &dyn Broker) {
+    let queue = declared(broker, 4).await;
+    for _ in 0..10 {
+        for level in [0, 3, 1] {
+            publish(broker, queue, level).await;
+        }
+    }
+    settled_depth(broker, queue, |depth| depth.ready == [10, 10, 0, 10]).await;
+    let mut consumer = consume(broker, queue, 1).await;
+    let mut levels = Vec::new();
+    for _ in 0..30 {
+        let delivery = next(&mut *consumer).await;
+        levels.push(delivery.level.number());
+        ack(delivery).await.expect("the channel lives");
+    }
+    let expected: Vec<u8> = [[3; 10], [1; 10], [0; 10]].concat();
+    assert_eq!(levels, expected);
+}
+
+/// A worker without a free slot gives what it cannot start to one that can.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn a_busy_worker_keeps_nothing_from_an_idle_one(broker: &dyn Broker) {
+    let queue = declared(broker, 4).await;
+    publish(broker, queue, 1).await;
+    let mut busy = consume(broker, queue, 1).await;
+    let running = next(&mut *busy).await;
+    let mut idle = consume(broker, queue, 1).await;
+    for _ in 0..4 {
+        publish(broker, queue, 3).await;
+    }
+    let all_start = async {
+        for _ in 0..4 {
+            ack(next(&mut *idle).await)
+                .await
+                .expect("the channel lives");
+        }
+    };
+    let none_is_kept = async {
+        tokio::select! {
+            () = all_start => {}
+            () = busy.hand_back_what_waits() => unreachable!("it never returns"),
+        }
+    };
+    within("the idle consumer gets them all", none_is_kept).await;
+    ack(running).await.expect("still its own");
+}
+
 /// A message that is handed back comes again, on its own level, and says that it was delivered before; as often as one likes.
 ///
 /// # Panics

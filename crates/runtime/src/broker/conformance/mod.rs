@@ -30,6 +30,8 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     depth_counts_everything(broker).await;
     declaring_twice_changes_nothing(broker).await;
     the_highest_level_comes_first(broker).await;
+    a_backlog_comes_strictly_by_level(broker).await;
+    a_busy_worker_keeps_nothing_from_an_idle_one(broker).await;
     handed_back_comes_again_on_its_level(broker).await;
     abandoned_comes_again(broker).await;
     prefetch_bounds_what_is_unsettled(broker).await;

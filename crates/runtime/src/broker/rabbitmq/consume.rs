@@ -1,7 +1,11 @@
 //! Taking messages: one lane per level, the highest level that has something first. A receipt settles on the channel that
 //! its delivery came on, or reports it lost; nothing is ever settled on another one.
+//!
+//! What cannot be started soon goes back, so that a worker with a free slot gets it: see `hand_back_what_waits`.
 
-use std::future::poll_fn;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,7 +16,7 @@ use lapin::message::Delivery as Arrived;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -20,17 +24,24 @@ use super::connection::Link;
 use super::headers;
 use super::lane::{Lane, Session};
 use super::topology::{self, Names};
+use super::window::Window;
 use crate::broker::{Consumer, Delivery, Lost, Receipt};
 use crate::queue::{Level, Queue};
 
 /// The most that handing back at a stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a delivery waits for a slot before it goes back, the first time and at most.
+const HOLD: Duration = Duration::from_millis(400);
+const LONGEST_HOLD: Duration = Duration::from_millis(1600);
+
 /// Consumes every level of one queue.
 pub(super) struct RabbitConsumer {
     // Highest level first.
     levels: Vec<Buffered>,
     stop: CancellationToken,
+    // Wakes a poll that waits for a moment: for a higher level's refill, or for what has waited too long.
+    timer: Pin<Box<Sleep>>,
     // Each task owns a channel; dropped with the consumer, they are aborted and the channels close.
     _lanes: JoinSet<()>,
 }
@@ -38,6 +49,10 @@ pub(super) struct RabbitConsumer {
 struct Buffered {
     level: Level,
     deliveries: mpsc::Receiver<Arrived>,
+    window: Arc<Window>,
+    /// What has come and waits for a slot, and since when.
+    waiting: VecDeque<(Instant, Arrived)>,
+    hold: Duration,
 }
 
 impl RabbitConsumer {
@@ -61,6 +76,7 @@ impl RabbitConsumer {
                 prefetch,
                 topology,
                 stop: stop.clone(),
+                window: Arc::new(Window::new(prefetch)),
             };
             let session = lane.open().await?;
             opened.push((level, lane, session));
@@ -68,23 +84,33 @@ impl RabbitConsumer {
         let (mut levels, mut lanes) = (Vec::new(), JoinSet::new());
         for (level, lane, session) in opened {
             let (sender, deliveries) = mpsc::channel(prefetch.into());
+            let window = Arc::clone(&lane.window);
             lanes.spawn(lane.run(session, sender));
-            levels.push(Buffered { level, deliveries });
+            levels.push(Buffered::new(level, deliveries, window));
         }
         Ok(Self {
             levels,
             stop,
+            timer: Box::pin(sleep_until(Instant::now())),
             _lanes: lanes,
         })
     }
 
+    /// The highest level's next delivery. A lower level is not looked at while the one above may only be waiting for the
+    /// broker: its window was full a moment ago.
     fn poll_highest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let mut open = false;
         for buffered in &mut self.levels {
             match buffered.poll(cx) {
                 Poll::Ready(Some(delivery)) => return Poll::Ready(Some(delivery)),
-                Poll::Ready(None) => {}
+                Poll::Ready(None) => continue,
                 Poll::Pending => open = true,
+            }
+            if let Some(until) = buffered.window.expects_until() {
+                self.timer.as_mut().reset(until);
+                if self.timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
         }
         if open {
@@ -93,21 +119,78 @@ impl RabbitConsumer {
             Poll::Ready(None)
         }
     }
+
+    /// Takes in what comes, until the oldest of it has waited long enough.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.levels.iter_mut().filter_map(|level| level.due(cx));
+        let Some(due) = due.min() else {
+            return Poll::Pending;
+        };
+        self.timer.as_mut().reset(due);
+        self.timer.as_mut().poll(cx)
+    }
 }
 
 impl Buffered {
+    fn new(level: Level, deliveries: mpsc::Receiver<Arrived>, window: Arc<Window>) -> Self {
+        Self {
+            level,
+            deliveries,
+            window,
+            waiting: VecDeque::new(),
+            hold: HOLD,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
-            match ready!(self.deliveries.poll_recv(cx)) {
+            let arrived = match self.waiting.pop_front() {
+                Some((_, arrived)) => Some(arrived),
+                None => ready!(self.deliveries.poll_recv(cx)),
+            };
+            match arrived {
                 // The broker has taken it back already and delivers it again.
                 Some(arrived) if !arrived.acker.usable() => {}
-                Some(arrived) => return Poll::Ready(Some(delivery(arrived, self.level))),
+                Some(arrived) => {
+                    self.hold = HOLD;
+                    return Poll::Ready(Some(delivery(arrived, self.level, &self.window)));
+                }
                 None => return Poll::Ready(None),
             }
         }
     }
 
+    /// When the oldest that waits has waited long enough; registers for what comes next.
+    fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        while let Poll::Ready(Some(arrived)) = self.deliveries.poll_recv(cx) {
+            self.waiting.push_back((Instant::now(), arrived));
+        }
+        self.waiting.front().map(|(since, _)| *since + self.hold)
+    }
+
+    /// Hands back what has waited long enough. The next one may wait longer: if nobody else can start it either, it only
+    /// goes in a circle.
+    fn hand_back_overdue(&mut self) {
+        let latest = Instant::now().checked_sub(self.hold);
+        while let Some(arrived) = latest.and_then(|latest| self.pop_older_than(latest)) {
+            // By dropping the receipt: whoever waits for this may stop waiting at any time, and then it still goes back.
+            drop(RabbitReceipt::of(arrived.acker, &self.window));
+            self.hold = (self.hold * 2).min(LONGEST_HOLD);
+        }
+    }
+
+    fn pop_older_than(&mut self, latest: Instant) -> Option<Arrived> {
+        let (since, _) = self.waiting.front()?;
+        if *since > latest {
+            return None;
+        }
+        self.waiting.pop_front().map(|(_, arrived)| arrived)
+    }
+
     async fn hand_all_back(&mut self) {
+        while let Some((_, arrived)) = self.waiting.pop_front() {
+            let _ = hand_back(&arrived.acker).await;
+        }
         while let Some(arrived) = self.deliveries.recv().await {
             // Lost means that it is on its way back anyway.
             let _ = hand_back(&arrived.acker).await;
@@ -124,6 +207,13 @@ impl Consumer for RabbitConsumer {
         poll_fn(|cx| self.poll_highest(cx)).await
     }
 
+    async fn hand_back_what_waits(&mut self) {
+        loop {
+            poll_fn(|cx| self.poll_overdue(cx)).await;
+            self.levels.iter_mut().for_each(Buffered::hand_back_overdue);
+        }
+    }
+
     async fn stop(&mut self) {
         self.stop.cancel();
         let all =
@@ -134,16 +224,14 @@ impl Consumer for RabbitConsumer {
     }
 }
 
-fn delivery(arrived: Arrived, level: Level) -> Delivery {
+fn delivery(arrived: Arrived, level: Level, window: &Arc<Window>) -> Delivery {
     let headers = arrived
         .properties
         .headers()
         .as_ref()
         .map(headers::decode)
         .unwrap_or_default();
-    let receipt = RabbitReceipt {
-        acker: arrived.acker,
-    };
+    let receipt = RabbitReceipt::of(arrived.acker, window);
     Delivery::new(
         arrived.data,
         headers,
@@ -153,19 +241,49 @@ fn delivery(arrived: Arrived, level: Level) -> Delivery {
     )
 }
 
-/// Dropped unsettled, it does nothing: the message goes back when the channel closes.
+/// Dropped unsettled, as by a panic, it hands the message back: a message that nobody settles would take up a place of the
+/// window until the channel closes.
 struct RabbitReceipt {
-    acker: Acker,
+    acker: Option<Acker>,
+    window: Arc<Window>,
+}
+
+impl RabbitReceipt {
+    fn of(acker: Acker, window: &Arc<Window>) -> Self {
+        Self {
+            acker: Some(acker),
+            window: Arc::clone(window),
+        }
+    }
+
+    fn take(&mut self) -> Result<Acker, Lost> {
+        self.window.give();
+        self.acker.take().ok_or(Lost)
+    }
 }
 
 #[async_trait]
 impl Receipt for RabbitReceipt {
-    async fn ack(self: Box<Self>) -> Result<(), Lost> {
-        settled(&self.acker.ack(BasicAckOptions::default()).await)
+    async fn ack(mut self: Box<Self>) -> Result<(), Lost> {
+        let acker = self.take()?;
+        settled(&acker.ack(BasicAckOptions::default()).await)
     }
 
-    async fn hand_back(self: Box<Self>) -> Result<(), Lost> {
-        hand_back(&self.acker).await
+    async fn hand_back(mut self: Box<Self>) -> Result<(), Lost> {
+        hand_back(&self.take()?).await
+    }
+}
+
+impl Drop for RabbitReceipt {
+    fn drop(&mut self) {
+        let Some(acker) = self.acker.take() else {
+            return;
+        };
+        self.window.give();
+        // Outside a runtime the process is ending, and the channel with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { hand_back(&acker).await });
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::connection::{Link, open_channel};
 use super::declare::declare;
 use super::topology::Topology;
+use super::window::Window;
 use crate::broker::reach::Backoff;
 
 /// The most that opening a channel with its consumer may take.
@@ -35,6 +36,7 @@ pub(super) struct Lane {
     pub(super) topology: Arc<Topology>,
     /// Says that no more may be taken.
     pub(super) stop: CancellationToken,
+    pub(super) window: Arc<Window>,
 }
 
 /// A channel with its consumer. Dropped, the channel closes, and the broker takes back what is unsettled.
@@ -84,6 +86,9 @@ impl Lane {
                 break;
             };
             info!(queue = self.queue, "consuming again");
+            if session.channel.id() != next.channel.id() || !session.channel.status().connected() {
+                self.window.reset();
+            }
             session = next;
         }
         drop(deliveries);
@@ -102,6 +107,7 @@ impl Lane {
             let Some(Ok(delivery)) = next else {
                 return End::Lost;
             };
+            self.window.take();
             if deliveries.send(delivery).await.is_err() {
                 return End::Unwanted;
             }

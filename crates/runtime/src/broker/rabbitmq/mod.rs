@@ -12,6 +12,7 @@ mod lane;
 mod publish;
 mod registry;
 mod topology;
+mod window;
 
 use std::fmt;
 use std::future::Future;

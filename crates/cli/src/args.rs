@@ -42,7 +42,7 @@ pub(crate) enum Command {
 pub(crate) struct Demo {
     /// The video to cut
     pub(crate) video: PathBuf,
-    /// Where the cut video goes [default: <name>-cut.mp4 in this directory]
+    /// Where the cut video goes [default: NAME-cut.mp4 in this directory]
     #[arg(long, short)]
     pub(crate) output: Option<PathBuf>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Chosen {
     /// Only letters of this task
     #[arg(long)]
     pub(crate) task: Option<String>,
-    /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large
+    /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large, unpublishable
     #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<DeadReason>,
     /// How many of the oldest letters are looked at

@@ -11,7 +11,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::broker::Broker;
 use crate::handle::{AnyHandle, Handle};
-use crate::message::{Args, ArgsError, Labels, Message, MessageId, Route, label, unix_seconds};
+use crate::message::{
+    Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, unix_seconds,
+};
 use crate::middleware::{Middleware, Stack};
 pub use crate::outbound::KickError;
 use crate::outbound::Outbound;
@@ -223,6 +225,7 @@ impl<'a> Order<'a> {
         let mut labels = Labels::default();
         labels.set_int(label::PRIORITY, i64::from(self.priority.number()));
         labels.set_float(label::QUEUED_AT, unix_seconds_after(self.delay));
+        labels.set_text(label::KICK, new_kick());
         let route = Route {
             queue: self.queue,
             level: self.queue.level(self.priority),

@@ -52,6 +52,10 @@ impl Outcome {
         }
     }
 
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self, Self::Dead { .. } | Self::Failed(_))
+    }
+
     /// The error behind it, if there is one.
     #[must_use]
     pub fn error(&self) -> Option<&TaskError> {
@@ -80,17 +84,20 @@ pub enum DeadReason {
     Undecodable,
     /// The output is larger than a result may be.
     ResultTooLarge,
+    /// It was to run again, but the broker can never take it: too large, or delayed for too long.
+    Unpublishable,
 }
 
 impl DeadReason {
     /// Every reason there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Permanent,
         Self::Exhausted,
         Self::BadArgs,
         Self::UnknownTask,
         Self::Undecodable,
         Self::ResultTooLarge,
+        Self::Unpublishable,
     ];
 
     /// The reason of this name.
@@ -109,6 +116,7 @@ impl DeadReason {
             Self::UnknownTask => "unknown_task",
             Self::Undecodable => "undecodable",
             Self::ResultTooLarge => "result_too_large",
+            Self::Unpublishable => "unpublishable",
         }
     }
 }

@@ -24,6 +24,7 @@ enum How {
     Panic,
     Hang,
     Snooze,
+    SnoozeForEver,
     Kick,
 }
 
@@ -54,6 +55,7 @@ async fn act(args: Act, cx: TaskContext, State(snoozes): State<Snoozes>) -> Task
             return Err("too early").snooze(minutes(5));
         }
         How::Snooze => {}
+        How::SnoozeForEver => return Err("never").snooze(Duration::MAX),
         How::Kick => {
             cx.tasks().kick(Act { how: How::Succeed }).await?;
         }
@@ -252,7 +254,7 @@ async fn args_of_the_wrong_shape_are_dead_at_once_and_not_repeated_in_the_span()
         &tree,
         r#"
 publish act [producer]
-└─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ BadArgs: the args do not fit the task: `how`: unknown variant, expected one of Succeed, FailUntil, Permanently, Panic, Hang, Snooze, Kick
+└─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=dead  ✗ BadArgs: the args do not fit the task: `how`: unknown variant, expected one of Succeed, FailUntil, Permanently, Panic, Hang, Snooze, SnoozeForEver, Kick
 "#,
     );
 }
@@ -304,6 +306,58 @@ publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
 "#,
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_published_again_is_dead_and_does_not_go_round() {
+    let tree = tree(worker(), async |tasks, running| {
+        let how = How::SnoozeForEver;
+        let handle = tasks.kick(Act { how }).await.expect("kicked");
+        let error = handle.output().await.expect_err("dead").to_string();
+        assert!(error.contains("is over the limit of"), "{error}");
+        dead_letters(running, 1).await;
+        let letters = running.broker().dead_letters(QUEUE, 9).await;
+        let letters = letters.expect("letters");
+        assert_eq!(letters[0].reason(), Some("unpublishable"));
+        tasks
+            .kick(Act { how: How::Succeed })
+            .await
+            .expect("kicked")
+            .output()
+            .await
+            .expect("the worker lives on");
+    })
+    .await;
+    assert!(tree.contains("taskiq.outcome=dead"), "{tree}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_a_trace_gets_one_for_all_its_attempts() {
+    let (collector, _default) = Collector::scoped();
+    let (tasks, running) = Harness::new(worker()).start();
+    let body = br#"{"task_id":"untraced","task_name":"act","args":[{"FailUntil":3}]}"#;
+    let to = Destination::Work(Route {
+        queue: QUEUE,
+        level: QUEUE.level(Priority::High),
+        delay: Duration::ZERO,
+    });
+    let parcel = Parcel {
+        to,
+        id: "untraced".to_owned(),
+        body: body.to_vec(),
+        headers: Headers::new(),
+        priority: 2,
+    };
+    running.broker().publish(parcel).await.expect("published");
+    let id = "untraced".parse().expect("an id");
+    let record = tasks.handle_named(id).record().await.expect("a record");
+    assert!(record.outcome.is_ok());
+    running.stop().await;
+    assert_tree(&collector.tree(&TreeStyle::for_tests(ATTRIBUTES)), r#"
+taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
+├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
+└─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=done project=p1
+"#);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sapari_runtime::broker::memory::MemoryBroker;
 use sapari_runtime::broker::{Broker, Depth};
-use sapari_runtime::message::MessageId;
+use sapari_runtime::message::{Message, MessageId};
 use sapari_runtime::outcome::DeadReason;
 use sapari_runtime::result::memory::MemoryResults;
 use sapari_runtime::result::{Record, Results};
@@ -43,8 +43,10 @@ async fn redelivered(stored: Option<Record>) -> (u32, Depth, Option<Record>) {
     let tasks = Tasks::new(Arc::clone(&servers.broker), Arc::clone(&servers.results));
     let id: MessageId = "m-1".parse().expect("an id");
     tasks.kick(Count {}).id(id.clone()).await.expect("kicked");
-    take_and_die(&broker).await;
+    let message = take_and_die(&broker).await;
     if let Some(record) = stored {
+        let kick = record.kick.clone();
+        let record = record.of_kick(kick.as_deref().or(message.kick()));
         results.save(&id, &record, minutes(5)).await.expect("saved");
     }
 
@@ -69,9 +71,10 @@ async fn redelivered(stored: Option<Record>) -> (u32, Depth, Option<Record>) {
 }
 
 /// A worker that takes a message and is gone before it settles it.
-async fn take_and_die(broker: &MemoryBroker) {
+async fn take_and_die(broker: &MemoryBroker) -> Message {
     let mut consumer = broker.consume(QUEUE, 1).await.expect("consumes");
-    drop(consumer.next().await.expect("a delivery"));
+    let delivery = consumer.next().await.expect("a delivery");
+    Message::decode(&delivery.body).expect("a message")
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,6 +89,15 @@ async fn a_message_whose_output_is_stored_is_acked_and_not_run_again() {
     let output = serde_json::value::to_raw_value(&()).expect("json");
     let (runs, depth, _) = redelivered(Some(Record::done(output, seconds(1)))).await;
     assert_eq!((runs, depth.dead), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_of_an_earlier_kick_with_the_same_id_is_not_taken_for_its_own() {
+    let error = TaskError::permanent("the file was gone, then");
+    let earlier = Record::dead(DeadReason::Permanent, &error, seconds(1));
+    let (runs, depth, record) = redelivered(Some(earlier.of_kick(Some("earlier")))).await;
+    assert_eq!((runs, depth.dead), (1, 0));
+    assert!(record.is_some_and(|record| record.outcome.is_ok()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,9 @@ use super::{Destination, Headers, Parcel, PublishError};
 /// The most of an error that a header carries, in bytes: AMQP frames hold 128 KiB with everything.
 const MAX_ERROR_BYTES: usize = 4096;
 
+/// The most of a task's name that a header carries, in bytes; the body has it whole.
+const MAX_NAME_BYTES: usize = 255;
+
 mod header {
     pub(super) const REASON: &str = "dead-reason";
     pub(super) const ERROR: &str = "dead-error";
@@ -157,9 +160,17 @@ impl Parcel {
         let mut headers = headers;
         // What the broker wrote about earlier lives must not follow the message into the next one.
         headers.retain(|name, _| !name.starts_with("x-"));
+        if let (None, Some(id)) = (message, Message::id_in(&body)) {
+            headers
+                .entry(header::TASK_ID.to_owned())
+                .or_insert(id.into());
+        }
         if let Some(message) = message {
             headers.insert(header::TASK_ID.to_owned(), message.id.to_string());
             headers.insert(header::TASK_NAME.to_owned(), message.task.clone());
+        }
+        if let Some(name) = headers.get_mut(header::TASK_NAME) {
+            cut(name, MAX_NAME_BYTES);
         }
         headers.extend(obituary.headers());
         let id = headers.get(header::TASK_ID).cloned().unwrap_or_default();
@@ -197,9 +208,12 @@ impl Obituary {
 }
 
 fn bounded(mut text: String) -> String {
-    let end = text.floor_char_boundary(MAX_ERROR_BYTES);
-    text.truncate(end);
+    cut(&mut text, MAX_ERROR_BYTES);
     text
+}
+
+fn cut(text: &mut String, bytes: usize) {
+    text.truncate(text.floor_char_boundary(bytes));
 }
 
 #[cfg(test)]
@@ -284,6 +298,24 @@ mod tests {
             letter.replay(Queue::named("q")),
             Err(NotReplayable::Undecodable(_))
         ));
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let message = Message {
+            id: crate::message::MessageId::new(),
+            task: "x".repeat(100_000),
+            labels: crate::message::Labels::default(),
+            args: crate::message::Args::default(),
+        };
+        let parcel = Parcel::dead(
+            Queue::named("q"),
+            Some(&message),
+            Vec::new(),
+            Headers::new(),
+            &obituary("boom"),
+        );
+        assert_eq!(parcel.headers["task_name"].len(), MAX_NAME_BYTES);
     }
 
     #[test]

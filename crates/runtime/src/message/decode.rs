@@ -201,8 +201,10 @@ impl<'de> SeqAccess<'de> for &mut Items {
 pub(super) fn what_is_wrong<T: DeserializeOwned>(bytes: &[u8]) -> String {
     match serde_json::from_slice::<Value>(bytes) {
         Err(syntax) => syntax.to_string(),
-        Ok(value) => T::deserialize(Arg(value))
-            .map_or_else(|error| error.reason(), |_| "it is one after all".to_owned()),
+        Ok(value) => T::deserialize(Arg(value)).map_or_else(
+            |error| error.reason(),
+            |_| "a name stands in it twice".to_owned(),
+        ),
     }
 }
 

@@ -32,6 +32,8 @@ pub mod label {
     pub const TIMEOUT: &str = "timeout";
     /// When the message was queued, in seconds since 1970.
     pub const QUEUED_AT: &str = "_taskiq_queue_time";
+    /// Tells this kick from another one with the same id.
+    pub const KICK: &str = "kick";
     /// The timetable entry that kicked it.
     pub const SCHEDULE_ID: &str = "schedule_id";
 }
@@ -65,6 +67,13 @@ impl Message {
             .map_err(|_| Undecodable(decode::what_is_wrong::<Wire>(body)))
     }
 
+    /// The id in bytes that are JSON but no message, so that whoever waits for it can be told.
+    #[must_use]
+    pub fn id_in(body: &[u8]) -> Option<MessageId> {
+        let value: Value = serde_json::from_slice(body).ok()?;
+        value.get("task_id")?.as_str()?.parse().ok()
+    }
+
     /// Writes TaskIQ's JSON.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -91,7 +100,14 @@ impl Message {
     #[must_use]
     pub fn from_the_start(mut self) -> Self {
         self.labels.remove(label::RETRIES);
+        self.labels.set_text(label::KICK, new_kick());
         self
+    }
+
+    /// What tells this kick from another one with the same id; kicks of Python do not say.
+    #[must_use]
+    pub fn kick(&self) -> Option<&str> {
+        self.labels.text(label::KICK)
     }
 
     /// The priority it was kicked with, if it says so.
@@ -99,6 +115,11 @@ impl Message {
     pub fn priority(&self) -> Option<Priority> {
         self.labels.int(label::PRIORITY).map(Priority::from_number)
     }
+}
+
+/// What tells one kick from every other.
+pub(crate) fn new_kick() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// Now, in seconds since 1970: what travels with a message as the time it was queued.
@@ -119,17 +140,18 @@ pub struct Route {
 }
 
 #[derive(Deserialize)]
+#[serde(rename = "Message")]
 struct Wire {
     task_id: MessageId,
     task_name: String,
     #[serde(default)]
-    labels: Map<String, Value>,
+    labels: Option<Map<String, Value>>,
     #[serde(default)]
     labels_types: Option<Map<String, Value>>,
     #[serde(default)]
-    args: Vec<Value>,
+    args: Option<Vec<Value>>,
     #[serde(default)]
-    kwargs: Map<String, Value>,
+    kwargs: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize)]
@@ -147,10 +169,10 @@ impl From<Wire> for Message {
         Self {
             id: wire.task_id,
             task: wire.task_name,
-            labels: Labels::from_wire(wire.labels, wire.labels_types.as_ref()),
+            labels: Labels::from_wire(wire.labels.unwrap_or_default(), wire.labels_types.as_ref()),
             args: Args {
-                positional: wire.args,
-                keyword: wire.kwargs,
+                positional: wire.args.unwrap_or_default(),
+                keyword: wire.kwargs.unwrap_or_default(),
             },
         }
     }
@@ -232,6 +254,23 @@ mod tests {
                 format!("the body is not a message in TaskIQ's JSON: {reason}")
             );
         }
+    }
+
+    #[test]
+    fn an_id_is_found_even_where_the_rest_is_no_message() {
+        let id = |body: &[u8]| Message::id_in(body).map(|id| id.to_string());
+        assert_eq!(id(br#"{"task_id":"a","args":7}"#).as_deref(), Some("a"));
+        assert_eq!(id(br#"{"task_id":"a b"}"#), None);
+        assert_eq!(id(b"\xff"), None);
+    }
+
+    #[test]
+    fn null_means_none() {
+        let body = br#"{"task_id":"a","task_name":"x","labels":null,"labels_types":null,"args":null,"kwargs":null}"#;
+        assert_eq!(
+            Message::decode(body).expect("a message").args,
+            Args::default()
+        );
     }
 
     #[test]

@@ -75,6 +75,18 @@ pub(crate) fn carrier(headers: &Headers, labels: Option<&Labels>) -> Carrier {
     })
 }
 
+/// Writes into the labels of the next attempt where its trace goes on: in the kick's context, or if that was not traced, in
+/// this attempt's.
+pub(crate) fn carry_on(headers: &Headers, labels: &mut Labels, attempt: &Span) {
+    let kick = carrier(headers, Some(labels));
+    let context = if kick.trace_id().is_some() {
+        kick
+    } else {
+        Carrier::of(attempt)
+    };
+    inject(&context, labels);
+}
+
 /// Where a delivery came from, for its span.
 pub(crate) struct Origin<'a> {
     pub(crate) system: &'static str,

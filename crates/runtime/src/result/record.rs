@@ -19,6 +19,8 @@ pub struct Record {
     pub outcome: Result<Box<RawValue>, Failure>,
     /// How long the last attempt ran.
     pub execution_time: Duration,
+    /// Which kick it is the record of, when the id alone does not say.
+    pub kick: Option<String>,
 }
 
 /// Why a task has no output.
@@ -39,7 +41,15 @@ impl Record {
         Self {
             outcome: Ok(output),
             execution_time,
+            kick: None,
         }
+    }
+
+    /// The same record, of this kick.
+    #[must_use]
+    pub fn of_kick(mut self, kick: Option<&str>) -> Self {
+        self.kick = kick.map(str::to_owned);
+        self
     }
 
     /// The record of a task that came to its end without an output.
@@ -53,6 +63,7 @@ impl Record {
         Self {
             outcome: Err(failure),
             execution_time,
+            kick: None,
         }
     }
 
@@ -116,6 +127,7 @@ struct WireError {
 }
 
 const DEAD_REASON: &str = "dead_reason";
+const KICK: &str = "kick";
 
 impl<'a> From<&'a Record> for WireRef<'a> {
     fn from(record: &'a Record) -> Self {
@@ -126,9 +138,9 @@ impl<'a> From<&'a Record> for WireRef<'a> {
             log: None,
             return_value: record.outcome.as_ref().ok().map(AsRef::as_ref),
             execution_time: record.execution_time.as_secs_f64(),
-            labels: reason
-                .map(|reason| (DEAD_REASON.to_owned(), Value::String(reason)))
+            labels: [(DEAD_REASON, reason), (KICK, record.kick.clone())]
                 .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?))))
                 .collect(),
             error: failure.map(WireError::of),
         }
@@ -137,11 +149,13 @@ impl<'a> From<&'a Record> for WireRef<'a> {
 
 impl From<Wire> for Record {
     fn from(wire: Wire) -> Self {
-        let reason = wire
-            .labels
-            .get(DEAD_REASON)
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let label = |name| {
+            wire.labels
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let (reason, kick) = (label(DEAD_REASON), label(KICK));
         let outcome = if wire.is_err {
             Err(wire
                 .error
@@ -155,6 +169,7 @@ impl From<Wire> for Record {
         Self {
             outcome,
             execution_time,
+            kick,
         }
     }
 }

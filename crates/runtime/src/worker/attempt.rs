@@ -2,6 +2,7 @@
 //! Bytes that do not decode and names that nobody knows are outcomes like any other: no message is dropped in silence.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sapari_telemetry::trace_id_of;
@@ -16,29 +17,47 @@ use super::reception::Reception;
 use super::settle::{Ending, settle};
 use crate::broker::{Delivery, Receipt};
 use crate::context::TaskContext;
+use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::job::Job;
 use crate::message::{Message, MessageId, Undecodable};
 use crate::middleware::{Core, TIDY_UP};
 use crate::outcome::{DeadReason, Outcome};
-use crate::result::Failure;
+use crate::panics;
+use crate::result::{Failure, Record};
 use crate::stop::Stop;
 use crate::task::Policy;
 
+/// How long a slot rests after settling itself panicked: the message goes back, and must not go round as fast as it can.
+const REST: Duration = seconds(5);
+
 /// Runs and settles one delivery. The slot is free again when this ends.
 pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, slot: OwnedSemaphorePermit) {
+    // The handler's panics are caught further in, and are failures. One that reaches this is a bug of the runtime: the receipt
+    // is dropped, which hands the message back.
+    if let Err(panic) = panics::catch_async(receive_and_run(&engine, delivery)).await {
+        tracing::error!(error = %panic.into_error(), "the runtime panicked around a task; please report it");
+        sleep(REST).await;
+    }
+    drop(slot);
+}
+
+async fn receive_and_run(engine: &Arc<Engine>, delivery: Delivery) {
     let (reception, receipt) = Reception::of(delivery);
-    match record_of_a_finished(&engine, &reception).await {
+    let _claim = match reception.id() {
+        Some(id) => Some(engine.running.claim(&id).await),
+        None => None,
+    };
+    match record_of_a_finished(engine, &reception).await {
         Some(Ok(_)) => acknowledge_duplicate(&reception, receipt).await,
         finished => {
             let failure = finished.and_then(Result::err);
-            let span = reception.span(&engine);
-            run_and_settle(&engine, reception, receipt, failure, span.clone())
+            let span = reception.span(engine);
+            run_and_settle(engine, reception, receipt, failure, span.clone())
                 .instrument(span)
                 .await;
         }
     }
-    drop(slot);
 }
 
 /// What is stored for a redelivered message: a worker finished it and died before the ack. Its output is not made twice;
@@ -52,7 +71,10 @@ async fn record_of_a_finished(
         return None;
     }
     let stored = engine.servers.results.load(&message.id).await;
-    stored.ok().flatten().map(|record| record.outcome)
+    // A record of another kick with the same id says nothing about this one.
+    let of_this = |record: &Record| record.kick.as_deref() == message.kick();
+    let record = stored.ok().flatten().filter(of_this);
+    record.map(|record| record.outcome)
 }
 
 async fn acknowledge_duplicate(reception: &Reception, receipt: Box<dyn Receipt>) {

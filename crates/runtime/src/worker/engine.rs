@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Servers;
 use super::plan::{Plan, Registered};
+use super::running::Running;
 use crate::client::Tasks;
 use crate::middleware::Stack;
 use crate::queue::Queue;
@@ -20,6 +21,7 @@ pub(super) struct Engine {
     pub(super) servers: Servers,
     pub(super) client: Tasks,
     pub(super) parenting: Parenting,
+    pub(super) running: Running,
     /// Trips when running attempts must end because the worker does.
     pub(super) interrupt: CancellationToken,
 }
@@ -40,6 +42,7 @@ impl Engine {
             servers,
             client,
             parenting: plan.parenting,
+            running: Running::default(),
             interrupt: CancellationToken::new(),
         }
     }

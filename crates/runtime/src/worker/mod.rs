@@ -7,6 +7,7 @@ mod engine;
 mod intake;
 mod plan;
 mod reception;
+mod running;
 mod settle;
 
 use std::sync::Arc;

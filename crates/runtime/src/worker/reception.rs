@@ -80,11 +80,19 @@ impl Reception {
         })
     }
 
+    /// What tells this kick from another one with the same id.
+    pub(super) fn kick(&self) -> Option<&str> {
+        self.message.as_ref().ok()?.kick()
+    }
+
     /// The id under which somebody may wait for a result, even when the body could not be read.
     pub(super) fn id(&self) -> Option<MessageId> {
         match &self.message {
             Ok(message) => Some(message.id.clone()),
-            Err(_) => self.headers.get("task_id")?.parse().ok(),
+            Err(_) => match self.headers.get("task_id") {
+                Some(id) => id.parse().ok(),
+                None => Message::id_in(&self.body),
+            },
         }
     }
 }

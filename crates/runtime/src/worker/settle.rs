@@ -31,10 +31,12 @@ pub(super) struct Ending {
     pub(super) trace_id: Option<String>,
 }
 
-/// What could not be stored anywhere.
+/// Why an outcome could not be carried out.
 enum Unsettled {
-    TooLarge(ResultError),
-    Unstored(String),
+    /// It never can be: the end, with this reason.
+    Hopeless(DeadReason, TaskError),
+    /// A server was away for too long.
+    Away(String),
 }
 
 /// Carries the outcome out. Whatever fails on the way, the message is either settled or back in its queue.
@@ -45,30 +47,34 @@ pub(super) async fn settle(
     ending: Ending,
     span: &Span,
 ) {
-    let ending = match carry_out(engine, &reception, &ending).await {
-        Ok(Last::Ack) => return finish(receipt, &ending, span).await,
-        Ok(Last::HandBack) => return give_up(receipt, &ending, span).await,
-        Err(Unsettled::Unstored(why)) => {
-            tracing::warn!(error = why, "could not be settled: handed back");
-            let interrupted = Ending {
-                outcome: Outcome::Interrupted,
-                ..ending
-            };
-            return give_up(receipt, &interrupted, span).await;
+    let carried_out = match carry_out(engine, &reception, &ending, span).await {
+        Err(Unsettled::Hopeless(reason, error)) if !ending.outcome.is_dead() => {
+            let outcome = Outcome::Dead { reason, error };
+            let ending = Ending { outcome, ..ending };
+            return Box::pin(settle(engine, reception, receipt, ending, span)).await;
         }
-        Err(Unsettled::TooLarge(error)) => {
-            let error = TaskError::permanent(error);
-            Ending {
-                outcome: Outcome::Dead {
-                    reason: DeadReason::ResultTooLarge,
-                    error,
-                },
-                ..ending
-            }
-        }
+        other => other,
     };
-    // A failure's record is small: this cannot come back here.
-    Box::pin(settle(engine, reception, receipt, ending, span)).await;
+    match carried_out {
+        Ok(Last::Ack) => finish(receipt, &ending, span).await,
+        Ok(Last::HandBack) => give_up(receipt, &ending, span).await,
+        Err(why) => {
+            tracing::warn!(error = why.sentence(), "could not be settled: handed back");
+            // What cannot even be buried must not go round as fast as it can.
+            sleep(LONGEST_PAUSE).await;
+            let outcome = Outcome::Interrupted;
+            give_up(receipt, &Ending { outcome, ..ending }, span).await;
+        }
+    }
+}
+
+impl Unsettled {
+    fn sentence(&self) -> String {
+        match self {
+            Self::Hopeless(_, error) => error.sentence(),
+            Self::Away(why) => why.clone(),
+        }
+    }
 }
 
 /// How the message leaves this worker.
@@ -81,6 +87,7 @@ async fn carry_out(
     engine: &Engine,
     reception: &Reception,
     ending: &Ending,
+    span: &Span,
 ) -> Result<Last, Unsettled> {
     match &ending.outcome {
         Outcome::Done(output) => {
@@ -94,9 +101,11 @@ async fn carry_out(
             Ok(Last::Ack)
         }
         Outcome::Retry { after, .. } => {
-            again(engine, reception, *after, Message::next_attempt).await
+            again(engine, reception, *after, Message::next_attempt, span).await
         }
-        Outcome::Snooze { after } => again(engine, reception, *after, |message| message).await,
+        Outcome::Snooze { after } => {
+            again(engine, reception, *after, |message| message, span).await
+        }
         Outcome::Dead { reason, error } => bury(engine, reception, ending, *reason, error).await,
         // A stack without `retry` leaves failures undecided: without a decision there is no second attempt.
         Outcome::Failed(error) => {
@@ -116,13 +125,16 @@ async fn save(
         return Ok(());
     };
     let ttl = ending.policy.keep_result;
+    let record = &record.clone().of_kick(reception.kick());
     let saved = keep_trying(
         || engine.servers.results.save(&id, record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),
     );
     saved.await.map_err(|error| match error {
-        too_large @ ResultError::TooLarge { .. } => Unsettled::TooLarge(too_large),
-        other => Unsettled::Unstored(other.to_string()),
+        too_large @ ResultError::TooLarge { .. } => {
+            Unsettled::Hopeless(DeadReason::ResultTooLarge, TaskError::permanent(too_large))
+        }
+        other => Unsettled::Away(other.to_string()),
     })
 }
 
@@ -132,22 +144,22 @@ async fn again(
     reception: &Reception,
     after: Duration,
     change: impl FnOnce(Message) -> Message,
+    span: &Span,
 ) -> Result<Last, Unsettled> {
     let Ok(message) = &reception.message else {
         return Ok(Last::HandBack);
     };
     let mut message = change(message.clone());
-    message
-        .labels
-        .set_float(label::QUEUED_AT, unix_seconds_after(after));
+    let labels = &mut message.labels;
+    labels.set_float(label::QUEUED_AT, unix_seconds_after(after));
+    // The next attempt is a sibling under the kick; without a kick that was traced, this attempt is where the trace began.
+    trace::carry_on(&reception.headers, labels, span);
     let route = Route {
         queue: engine.queue,
         level: reception.level,
         delay: after,
     };
-    let parcel =
-        Parcel::of(&message, route).map_err(|error| Unsettled::Unstored(error.to_string()))?;
-    publish(engine, parcel).await?;
+    publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
     Ok(Last::Ack)
 }
 
@@ -189,9 +201,14 @@ async fn publish(engine: &Engine, parcel: Parcel) -> Result<(), Unsettled> {
         || engine.servers.broker.publish(parcel.clone()),
         PublishError::may_pass,
     );
-    published
-        .await
-        .map_err(|error| Unsettled::Unstored(error.to_string()))
+    published.await.map_err(unpublished)
+}
+
+fn unpublished(error: PublishError) -> Unsettled {
+    if error.may_pass() {
+        return Unsettled::Away(error.to_string());
+    }
+    Unsettled::Hopeless(DeadReason::Unpublishable, TaskError::permanent(error))
 }
 
 /// Tries until it works, the error says that it never will, or the time is up.

@@ -16,7 +16,7 @@ use sapari_tasks::Role;
 #[command(
     name = "sapari",
     version,
-    after_help = "Exit codes: 0 done, 1 the task failed or did not answer in time, 64 bad arguments or settings, 69 a server or a program cannot be reached, 70 a bug."
+    after_help = "Exit codes: 0 done, 1 the task failed or did not answer in time, 64 bad arguments or settings, 69 a server or a program cannot be reached, 70 a bug, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -55,8 +55,8 @@ struct Video {
 impl Video {
     fn at(path: &Path, output: Option<&Path>) -> Result<Self, Failure> {
         let no_file = |why: &str| Exit::Usage.with(format!("{}: {why}", path.display()));
-        let found = std::fs::metadata(path)
-            .map_err(|error| no_file(&format!("cannot be read: {error}")))?;
+        let found = std::fs::File::open(path).and_then(|file| file.metadata());
+        let found = found.map_err(|error| no_file(&format!("cannot be read: {error}")))?;
         if !found.is_file() {
             return Err(no_file("is not a file; give a video"));
         }
@@ -74,6 +74,7 @@ impl Video {
             || PathBuf::from(format!("{stem}-cut.mp4")),
             Path::to_path_buf,
         );
+        check_output(path, &output)?;
         Ok(Self {
             path: path.to_path_buf(),
             name,
@@ -105,6 +106,29 @@ impl Video {
             mega_bytes(export.bytes),
             took.as_secs_f64(),
         )
+    }
+}
+
+/// Before the work rather than after it: the output must not be the source, and must be a place for a file.
+fn check_output(source: &Path, output: &Path) -> Result<(), Failure> {
+    let bad = |why: &str| Exit::Usage.with(format!("{}: {why}", output.display()));
+    let parent = output
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if !parent.unwrap_or(Path::new(".")).is_dir() {
+        return Err(bad("its directory does not exist; make it first"));
+    }
+    let Ok(there) = std::fs::metadata(output) else {
+        return Ok(());
+    };
+    if !there.is_file() {
+        return Err(bad("is there, and no file; give another --output"));
+    }
+    match (source.canonicalize(), output.canonicalize()) {
+        (Ok(source), Ok(output)) if source == output => {
+            Err(bad("is the video itself; give another --output"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -140,7 +164,7 @@ async fn work_and_stop(
 ) -> Result<(Analysis, ExportManifest), Failure> {
     let worked = tokio::select! {
         worked = through_the_queue(video, media, &embedded.tasks) => worked,
-        () = embedded.shutdown.cancelled() => Err(Exit::Failed.with("interrupted")),
+        () = embedded.shutdown.cancelled() => Err(Exit::Ended.with("interrupted")),
     };
     embedded.stop().await;
     worked

@@ -96,7 +96,7 @@ impl TaskError {
     /// The whole chain as one sentence: the error, and its causes behind it.
     #[must_use]
     pub fn sentence(&self) -> String {
-        self.chain().collect::<Vec<_>>().join(": ")
+        joined(self.chain())
     }
 
     /// The error that was returned.
@@ -149,6 +149,15 @@ impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.kind, self.sentence())
     }
+}
+
+/// One sentence from an error and its causes. Some errors repeat their cause in their own text: it is said once.
+pub(crate) fn joined(chain: impl Iterator<Item = String>) -> String {
+    chain.fold(String::new(), |said, part| match said.as_str() {
+        "" => part,
+        before if before.contains(&part) => said,
+        before => format!("{before}: {part}"),
+    })
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::error::joined;
 use crate::message::MessageId;
 use crate::result::{Failure, Record, ResultError, Results};
 use crate::task::Task;
@@ -30,7 +31,7 @@ pub struct AnyHandle {
 #[non_exhaustive]
 pub enum OutputError {
     /// The task came to its end without one.
-    #[error("the task failed: {}", .0.chain.join(": "))]
+    #[error("the task failed: {}", joined(.0.chain.iter().cloned()))]
     Failed(Failure),
     /// It did not end in time; it may still.
     #[error("no result within {0:?}; the task may still be waiting or running")]

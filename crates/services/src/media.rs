@@ -72,10 +72,14 @@ impl Dependencies for Media {
     }
 
     fn check(&self) -> Check {
-        let ffmpeg = self.ffmpeg.clone();
+        let (ffmpeg, scratch_root) = (self.ffmpeg.clone(), self.scratch_root.clone());
         Box::pin(async move {
             let version = ffmpeg.check().await?;
             tracing::info!(version, "ffmpeg found");
+            let swept = Scratch::sweep(&scratch_root)?;
+            if swept > 0 {
+                tracing::info!(swept, "removed what killed processes left behind");
+            }
             Ok(())
         })
     }

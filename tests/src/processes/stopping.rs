@@ -47,7 +47,9 @@ impl Waiting {
 
     fn export_bytes(&self) -> u64 {
         let files = self.space.files("scratch");
-        let exports = files.iter().filter(|name| name.ends_with(".mp4.part"));
+        let exports = files
+            .iter()
+            .filter(|name| name.ends_with("export.mp4.part"));
         let sizes =
             exports.filter_map(|name| self.space.path("scratch").join(name).metadata().ok());
         sizes.map(|file| file.len()).sum()

@@ -74,7 +74,11 @@ async fn kick(space: &Space, order: &AnalyzeProject) -> Analysis {
         panic!("an id and an output were expected: {ended:?}")
     };
     let analysed: Analysis = serde_json::from_str(output).expect("the output as JSON");
-    let render_id = format!("{id}-render");
+    assert_eq!(id.len(), 36, "{id}");
+    let render_id = order
+        .export_uuid
+        .expect("an export is asked for")
+        .to_string();
     assert_eq!(analysed.render_task_id.as_deref(), Some(&*render_id));
     analysed
 }

@@ -353,11 +353,14 @@ async fn a_message_without_a_trace_gets_one_for_all_its_attempts() {
     let record = tasks.handle_named(id).record().await.expect("a record");
     assert!(record.outcome.is_ok());
     running.stop().await;
-    assert_tree(&collector.tree(&TreeStyle::for_tests(ATTRIBUTES)), r#"
+    assert_tree(
+        &collector.tree(&TreeStyle::for_tests(ATTRIBUTES)),
+        r#"
 taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 ├─ taskiq.act [consumer]  taskiq.attempt=2 taskiq.outcome=retry project=p1  ✗ Error: the disk is busy
 └─ taskiq.act [consumer]  taskiq.attempt=3 taskiq.outcome=done project=p1
-"#);
+"#,
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::error::joined;
 use crate::message::{Message, Route, Undecodable, label, unix_seconds};
 use crate::outcome::DeadReason;
 use crate::queue::Queue;
@@ -192,7 +193,10 @@ impl Obituary {
     fn headers(&self) -> impl Iterator<Item = (String, String)> {
         let entries = [
             (header::REASON, Some(self.reason.as_str().to_owned())),
-            (header::ERROR, Some(bounded(self.error.join(": ")))),
+            (
+                header::ERROR,
+                Some(bounded(joined(self.error.iter().cloned()))),
+            ),
             (header::ATTEMPTS, Some(self.attempts.to_string())),
             (header::LEVEL, Some(self.level.to_string())),
             (

@@ -256,10 +256,16 @@ pub enum BrokerError {
     /// The URL is not one of a broker.
     #[error("{0}")]
     BadUrl(String),
+    /// A namespace or queue that cannot be a name on the broker.
+    #[error("{name:?} cannot be a name on the broker: {rule}")]
+    BadName {
+        /// What was to be a name.
+        name: String,
+        /// What a name is made of.
+        rule: &'static str,
+    },
     /// No connection.
-    #[error(
-        "the broker at {place} cannot be reached; is it running, and are user and password right?"
-    )]
+    #[error("the broker at {place} cannot be reached; is it running?")]
     Unreachable {
         /// Host and port, never the password.
         place: String,

@@ -102,8 +102,20 @@ pub(crate) fn parse(url: &str, what: &str, schemes: &[&str]) -> Result<Url, Stri
         .collect::<Vec<_>>()
         .join(", ");
     let parsed = Url::parse(url).map_err(|reason| {
-        format!("the URL of the {what} is not a URL ({reason}); it starts with one of {allowed}")
+        format!("the URL of the {what} is not a URL ({reason}); it starts with one of {allowed}, and a / ? # or @ in its password is written %2F %3F %23 %40")
     })?;
+    let beyond_host = [Some(parsed.path()), parsed.query()];
+    if parsed.fragment().is_some()
+        || beyond_host
+            .into_iter()
+            .flatten()
+            .any(|part| part.contains('@'))
+    {
+        // Otherwise the rest of the password would be taken for the host, and said in every message.
+        return Err(format!(
+            "the URL of the {what} has a / ? # or @ in its password; write them as %2F %3F %23 %40"
+        ));
+    }
     if schemes.contains(&parsed.scheme()) {
         return Ok(parsed);
     }
@@ -142,6 +154,18 @@ mod tests {
             let said = parse(url, "broker", &["amqp", "memory"]).expect_err(url);
             assert!(!said.contains("s3cret"), "{said}");
             assert!(said.contains("amqp://, memory://"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_would_be_taken_for_a_host_is_refused() {
+        for url in [
+            "amqp://u:s3c@ret#pw@host",
+            "amqp://u:s3c/ret@host",
+            "amqp://u:s3c?ret@host",
+        ] {
+            let said = parse(url, "broker", &["amqp"]).expect_err(url);
+            assert!(said.contains("%40") && !said.contains("ret"), "{said}");
         }
     }
 

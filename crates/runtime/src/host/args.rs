@@ -19,7 +19,7 @@ pub const DEFAULT_BROKER_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 /// Where the result store is when nobody says.
 pub const DEFAULT_RESULT_URL: &str = "redis://127.0.0.1:6379";
 
-const EXIT_CODES: &str = "Exit codes: 0 drained after a signal, 64 bad settings, 69 a server or a program cannot be reached, 70 a bug.";
+const EXIT_CODES: &str = "Exit codes: 0 drained after a signal, 64 bad settings, 69 a server or a program cannot be reached, 70 a bug, 130 ended at once by a second signal.";
 
 pub(super) fn for_role(program: &Program) -> Command {
     command(program.app, program.service(), program.settings).about(program.about)

@@ -20,7 +20,7 @@ pub async fn connect_broker(
     broker::url::open(url, namespace, service, deadline)
         .await
         .map_err(|error| match error {
-            BrokerError::BadUrl(_) => Exit::Usage.because(&error),
+            BrokerError::BadUrl(_) | BrokerError::BadName { .. } => Exit::Usage.because(&error),
             _ => Exit::Unavailable.because(&error),
         })
 }

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::error::joined;
+
 /// Why a process ends otherwise than well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -45,18 +47,9 @@ impl Exit {
     #[must_use]
     pub fn because(self, error: &(dyn StdError + 'static)) -> Failure {
         let chain = std::iter::successors(Some(error), |error| (*error).source());
-        let mut message = String::new();
-        for part in chain.map(ToString::to_string) {
-            // Some errors repeat their cause in their own text.
-            if message.is_empty() {
-                message = part;
-            } else if !message.contains(&part) {
-                message = format!("{message}: {part}");
-            }
-        }
         Failure {
             exit: self,
-            message,
+            message: joined(chain.map(ToString::to_string)),
         }
     }
 

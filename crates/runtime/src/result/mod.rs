@@ -64,13 +64,20 @@ pub enum ResultError {
     #[error("{0}")]
     BadUrl(String),
     /// No connection, or no answer in time.
-    #[error(
-        "the result store at {place} cannot be reached; is it running, and are user and password right?"
-    )]
+    #[error("the result store at {place} cannot be reached; is it running?")]
     Unreachable {
         /// Host and port, never the password.
         place: String,
         /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The store answered with a refusal.
+    #[error("the result store at {place} refuses this process; check user, password and database")]
+    Refused {
+        /// Host and port, never the password.
+        place: String,
+        /// Its answer.
         #[source]
         source: BoxError,
     },

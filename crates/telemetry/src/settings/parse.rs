@@ -106,16 +106,34 @@ impl<'a> Vars<'a> {
             return Ok(None);
         };
         match reqwest::Url::parse(&value) {
+            Ok(url) if has_credentials(&url) => Err(invalid(
+                variable,
+                HIDDEN.to_owned(),
+                "an address without user and password; those go into OTEL_EXPORTER_OTLP_HEADERS",
+            )),
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
                 Ok(Some(value.trim_end_matches('/').to_owned()))
             }
             _ => Err(invalid(
                 variable,
-                value,
+                // What is no address may hold a password all the same.
+                if value.contains('@') {
+                    HIDDEN.to_owned()
+                } else {
+                    value
+                },
                 "an address that starts with http:// or https://",
             )),
         }
     }
+}
+
+/// Stands where a value may hold a password.
+const HIDDEN: &str = "[hidden]";
+
+/// They would end in the log line that says where nothing can be sent to.
+fn has_credentials(url: &reqwest::Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 pub(super) fn invalid(variable: &str, value: String, allowed: impl Into<String>) -> SettingsError {

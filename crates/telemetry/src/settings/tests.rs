@@ -225,3 +225,15 @@ fn a_bad_value_says_what_is_allowed() {
             .contains("http/protobuf")
     );
 }
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    for value in ["http://u:s3cret@collector:4318", "u:s3cret@collector:4318"] {
+        let settings = Settings::from_lookup(&Defaults::default(), |name| {
+            (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| value.to_owned())
+        });
+        let said = settings.unwrap_err().to_string();
+        assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}

@@ -1,8 +1,11 @@
 //! The handlers of the analysis role.
 
+use sapari_runtime::message::MessageId;
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
 use sapari_tasks::{Analysis, AnalyzeProject, RenderExport};
+
+use uuid::Uuid;
 
 use crate::pipeline::{Tools, analysis};
 
@@ -27,7 +30,7 @@ pub async fn analyze_project(
             Some(
                 cx.tasks()
                     .kick(render)
-                    .id(render_id(&cx)?)
+                    .id(render_id(export_uuid))
                     .await?
                     .id()
                     .to_string(),
@@ -41,7 +44,7 @@ pub async fn analyze_project(
     })
 }
 
-/// Derived from this task's id: a second attempt that kicks again kicks the same message, and no second render.
-fn render_id(cx: &TaskContext) -> TaskResult<sapari_runtime::message::MessageId> {
-    format!("{}-render", cx.id()).parse().permanent()
+/// Named after the export: whoever asks for it again, a second attempt of this task included, waits for the same result.
+fn render_id(export_uuid: Uuid) -> MessageId {
+    MessageId::from(export_uuid)
 }

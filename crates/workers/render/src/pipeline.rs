@@ -105,7 +105,9 @@ async fn load_edits(cx: &Cx) -> TaskResult<EditList> {
 
 async fn download_clips(cx: Cx, probed: Arc<Probed>) -> TaskResult<PathBuf> {
     let Probed { edits, .. } = &*probed;
-    let to = cx.deps().scratch.path("clip")?;
+    // Under its own name: an error speaks of the file that somebody uploaded.
+    let name = edits.clip_key.rsplit('/').next().unwrap_or_default();
+    let to = cx.deps().scratch.path(&format!("clip-{name}"))?;
     let fetched = cx
         .deps()
         .media

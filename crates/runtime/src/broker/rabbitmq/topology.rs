@@ -83,7 +83,7 @@ impl Names {
         check(queue.name())?;
         let too_long = self.dead(queue).len() > MAX_NAME_BYTES;
         if too_long || queue.name() == RESERVED {
-            return Err(bad_name(queue.name()));
+            return Err(bad_name(&self.dead(queue)));
         }
         Ok(())
     }
@@ -136,11 +136,9 @@ fn check(name: &str) -> Result<(), BrokerError> {
 }
 
 fn bad_name(name: &str) -> BrokerError {
-    let rule =
-        "names are short, made of letters, digits, dots, dashes and underscores, and not \"delay\"";
-    BrokerError::Refused {
-        action: format!("use the name {name:?}"),
-        source: rule.into(),
+    BrokerError::BadName {
+        name: name.to_owned(),
+        rule: "it is 1 to about 150 letters, digits, dots, dashes and underscores, and not \"delay\"",
     }
 }
 

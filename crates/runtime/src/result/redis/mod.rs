@@ -88,14 +88,20 @@ impl RedisResults {
     /// Connects, trying again until the boot deadline while the store is not there.
     ///
     /// # Errors
-    /// [`ResultError::BadUrl`]; [`ResultError::Unreachable`] at once for a wrong password, else after the deadline.
+    /// [`ResultError::BadUrl`]; [`ResultError::Refused`] at once for a wrong password or database, else [`ResultError::Unreachable`] after the deadline.
     pub async fn connect(config: RedisConfig) -> Result<Self, ResultError> {
         reach::prepare_tls();
         let address = Address::parse(&config.url)?;
         let place = address.to_string();
-        let unreachable = |error: RedisError| ResultError::Unreachable {
-            place: place.clone(),
-            source: error.into(),
+        let unreachable = |error: RedisError| match refused(&error) {
+            true => ResultError::Refused {
+                place: place.clone(),
+                source: error.into(),
+            },
+            false => ResultError::Unreachable {
+                place: place.clone(),
+                source: error.into(),
+            },
         };
         let client = address.client().map_err(unreachable)?;
         reach::at_boot(&place, config.boot_deadline, || knock(&client))
@@ -218,9 +224,9 @@ async fn knock(client: &Client) -> Attempt<(), RedisError> {
     }
 }
 
-/// Asking again would give the same answer.
+/// Asking again would give the same answer. A server that is loading its data is not refusing.
 fn refused(error: &RedisError) -> bool {
-    let codes = ["WRONGPASS", "NOAUTH", "NOPERM"];
+    let codes = ["WRONGPASS", "NOAUTH", "NOPERM", "ERR"];
     error.kind() == ErrorKind::AuthenticationFailed
         || error.code().is_some_and(|code| codes.contains(&code))
 }

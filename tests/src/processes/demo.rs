@@ -82,3 +82,28 @@ async fn demo_says_in_one_sentence_why_there_is_nothing_to_cut() {
         assert!(!output.exists(), "{from}");
     }
 }
+
+#[tokio::test]
+async fn demo_overwrites_neither_its_source_nor_what_is_no_file() {
+    let space = Space::offline();
+    let source = space.path("mine.mp4");
+    std::fs::copy(INTERVIEW, &source).expect("copied");
+    let before = std::fs::read(&source).expect("readable");
+    let targets = [
+        source.clone(),
+        space.path("tmp"),
+        space.path("nowhere/out.mp4"),
+    ];
+    for target in targets {
+        let (from, to) = (source.display().to_string(), target.display().to_string());
+        let ended = space
+            .sapari(&["demo", &from, "--output", &to])
+            .ended()
+            .await;
+        ended.assert_sentence(64, &to);
+    }
+    assert!(
+        before == std::fs::read(&source).expect("readable"),
+        "the source changed"
+    );
+}

@@ -313,7 +313,8 @@ async fn what_can_never_be_published_again_is_dead_and_does_not_go_round() {
     let tree = tree(worker(), async |tasks, running| {
         let how = How::SnoozeForEver;
         let handle = tasks.kick(Act { how }).await.expect("kicked");
-        let error = handle.output().await.expect_err("dead").to_string();
+        let output = handle.output().within(minutes(60)).await;
+        let error = output.expect_err("dead").to_string();
         assert!(error.contains("is over the limit of"), "{error}");
         dead_letters(running, 1).await;
         let letters = running.broker().dead_letters(QUEUE, 9).await;

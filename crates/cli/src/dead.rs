@@ -93,8 +93,10 @@ fn row(letter: &DeadLetter, now: u64) -> [String; 6] {
         letter
             .died_at()
             .map_or("-".to_owned(), |died| age(now.saturating_sub(died))),
-        error.replace(char::is_control, " "),
+        error,
     ]
+    // Whoever sent the message wrote these: nothing of it may steer the terminal.
+    .map(|cell| cell.replace(char::is_control, " "))
 }
 
 fn age(seconds: u64) -> String {

@@ -50,7 +50,11 @@ pub(crate) fn expand(attributes: TokenStream, item: TokenStream) -> Result<Token
     let function: ItemFn = syn::parse2(item)?;
     check(&settings, &function)?;
     let handler = handler(&settings, &function)?;
-    Ok(quote! { #function #handler })
+    // A handler owns what it is given; that a plain function could borrow it is no news.
+    let by_value = settings
+        .blocking
+        .then(|| quote! { #[allow(clippy::needless_pass_by_value)] });
+    Ok(quote! { #by_value #function #handler })
 }
 
 /// One mistake, one sentence, at the place where it stands.

@@ -86,6 +86,16 @@ impl Places {
         Ok(places)
     }
 
+    fn warn_of_memory(&self) {
+        for url in [&self.broker, &self.results] {
+            if url.starts_with("memory:") {
+                tracing::warn!(
+                    "memory:// lives in this process alone: nobody else kicks or reads there"
+                );
+            }
+        }
+    }
+
     /// What will stand on the broker; a name that cannot stand there is found here.
     fn topology(&self, queue: Queue) -> Result<Vec<String>, Failure> {
         broker::url::describe(&self.broker, &self.namespace, queue)
@@ -165,6 +175,7 @@ async fn connect(
         )
         .await?;
         let results = connect_results(&places.results, BOOT_DEADLINE).await?;
+        places.warn_of_memory();
         Ok(Some(Servers { broker, results }))
     };
     tokio::select! {

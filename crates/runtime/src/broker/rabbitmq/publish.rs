@@ -97,10 +97,9 @@ impl Publisher {
     /// The confirm channel, opened again if it is gone.
     async fn channel(&self, backoff: &mut Backoff) -> Result<Channel, PublishError> {
         let mut current = self.channel.lock().await;
-        if let Some(channel) = current
-            .as_ref()
-            .filter(|channel| channel.status().connected())
-        {
+        // A channel may not have heard yet that its connection is gone; what it is given then is neither sent nor waited for.
+        let usable = |channel: &&Channel| self.link.is_up() && channel.status().connected();
+        if let Some(channel) = current.as_ref().filter(usable) {
             return Ok(channel.clone());
         }
         *current = None;

@@ -120,7 +120,10 @@ fn is_ours(dir: &Path) -> bool {
         .len()
         .checked_sub(UUID_CHARS)
         .and_then(|at| name.get(at..));
-    dir.is_dir() && uuid.is_some_and(|uuid| Uuid::try_parse(uuid).is_ok())
+    let ours = |uuid: &str| Uuid::try_parse(uuid).is_ok_and(|uuid| uuid.get_version_num() == 7);
+    // Not through a link: what it leads to is somebody else's.
+    let is_dir = std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir());
+    is_dir && name.len() > UUID_CHARS + 1 && uuid.is_some_and(ours)
 }
 
 fn plain(name: &str) -> Result<&str, ScratchError> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::joined;
-use crate::message::{Message, Route, Undecodable, label, unix_seconds};
+use crate::message::{Message, MessageId, Route, Undecodable, label, unix_seconds};
 use crate::outcome::DeadReason;
 use crate::queue::Queue;
 
@@ -174,7 +174,11 @@ impl Parcel {
             cut(name, MAX_NAME_BYTES);
         }
         headers.extend(obituary.headers());
-        let id = headers.get(header::TASK_ID).cloned().unwrap_or_default();
+        // A header that is no id must not keep the letter from being stored.
+        let id = headers
+            .get(header::TASK_ID)
+            .and_then(|id| id.parse::<MessageId>().ok());
+        let id = id.map(String::from).unwrap_or_default();
         let priority = message
             .and_then(Message::priority)
             .unwrap_or_default()
@@ -302,6 +306,19 @@ mod tests {
             letter.replay(Queue::named("q")),
             Err(NotReplayable::Undecodable(_))
         ));
+    }
+
+    #[test]
+    fn a_header_that_is_no_id_is_not_the_letters_id() {
+        let headers = Headers::from([("task_id".to_owned(), "h".repeat(300))]);
+        let parcel = Parcel::dead(
+            Queue::named("q"),
+            None,
+            Vec::new(),
+            headers,
+            &obituary("boom"),
+        );
+        assert_eq!(parcel.id, "");
     }
 
     #[test]

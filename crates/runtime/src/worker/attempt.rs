@@ -44,9 +44,17 @@ pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, slot: Owned
 
 async fn receive_and_run(engine: &Arc<Engine>, delivery: Delivery) {
     let (reception, receipt) = Reception::of(delivery);
-    let _claim = match reception.id() {
-        Some(id) => Some(engine.running.claim(&id).await),
-        None => None,
+    let claim = async {
+        match reception.id() {
+            Some(id) => Some(engine.running.claim(&id).await),
+            None => None,
+        }
+    };
+    let _claim = tokio::select! {
+        biased;
+        claim = claim => claim,
+        // The worker ends: what has not begun does not begin.
+        () = engine.interrupt.cancelled() => return super::settle::hand_back(receipt).await,
     };
     match record_of_a_finished(engine, &reception).await {
         Some(Ok(_)) => acknowledge_duplicate(&reception, receipt).await,
@@ -72,7 +80,7 @@ async fn record_of_a_finished(
     }
     let stored = engine.servers.results.load(&message.id).await;
     // A record of another kick with the same id says nothing about this one.
-    let of_this = |record: &Record| record.kick.as_deref() == message.kick();
+    let of_this = |record: &Record| record.kick.as_deref() == Some(&*reception.kick());
     let record = stored.ok().flatten().filter(of_this);
     record.map(|record| record.outcome)
 }

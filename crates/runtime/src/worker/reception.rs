@@ -80,9 +80,11 @@ impl Reception {
         })
     }
 
-    /// What tells this kick from another one with the same id.
-    pub(super) fn kick(&self) -> Option<&str> {
-        self.message.as_ref().ok()?.kick()
+    /// What tells this kick from another one with the same id: its label, or for a caller that sets none, a fingerprint of
+    /// the bytes, which a redelivered copy shares.
+    pub(super) fn kick(&self) -> String {
+        let label = self.message.as_ref().ok().and_then(Message::kick);
+        label.map_or_else(|| fingerprint(&self.body), str::to_owned)
     }
 
     /// The id under which somebody may wait for a result, even when the body could not be read.
@@ -95,4 +97,10 @@ impl Reception {
             },
         }
     }
+}
+
+/// FNV-1a: stable between versions, and nobody's secret depends on it.
+fn fingerprint(bytes: &[u8]) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }

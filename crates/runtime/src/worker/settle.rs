@@ -125,7 +125,7 @@ async fn save(
         return Ok(());
     };
     let ttl = ending.policy.keep_result;
-    let record = &record.clone().of_kick(reception.kick());
+    let record = &record.clone().of_kick(Some(&reception.kick()));
     let saved = keep_trying(
         || engine.servers.results.save(&id, record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),
@@ -250,6 +250,11 @@ pub(super) async fn ack(receipt: Box<dyn Receipt>) {
 async fn give_up(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {
     trace::record(span, &ending.outcome);
     report(ending);
+    hand_back(receipt).await;
+}
+
+/// Hands back: for any worker, from the start.
+pub(super) async fn hand_back(receipt: Box<dyn Receipt>) {
     if let Err(lost) = receipt.hand_back().await {
         tracing::debug!(%lost, "not handed back");
     }

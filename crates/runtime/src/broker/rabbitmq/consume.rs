@@ -31,9 +31,8 @@ use crate::queue::{Level, Queue};
 /// The most that handing back at a stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a delivery waits for a slot before it goes back, the first time and at most.
+/// How long a delivery waits for a slot before it goes back.
 const HOLD: Duration = Duration::from_millis(400);
-const LONGEST_HOLD: Duration = Duration::from_millis(1600);
 
 /// Consumes every level of one queue.
 pub(super) struct RabbitConsumer {
@@ -52,7 +51,6 @@ struct Buffered {
     window: Arc<Window>,
     /// What has come and waits for a slot, and since when.
     waiting: VecDeque<(Instant, Arrived)>,
-    hold: Duration,
 }
 
 impl RabbitConsumer {
@@ -138,7 +136,6 @@ impl Buffered {
             deliveries,
             window,
             waiting: VecDeque::new(),
-            hold: HOLD,
         }
     }
 
@@ -152,7 +149,6 @@ impl Buffered {
                 // The broker has taken it back already and delivers it again.
                 Some(arrived) if !arrived.acker.usable() => {}
                 Some(arrived) => {
-                    self.hold = HOLD;
                     return Poll::Ready(Some(delivery(arrived, self.level, &self.window)));
                 }
                 None => return Poll::Ready(None),
@@ -165,17 +161,16 @@ impl Buffered {
         while let Poll::Ready(Some(arrived)) = self.deliveries.poll_recv(cx) {
             self.waiting.push_back((Instant::now(), arrived));
         }
-        self.waiting.front().map(|(since, _)| *since + self.hold)
+        self.waiting.front().map(|(since, _)| *since + HOLD)
     }
 
-    /// Hands back what has waited long enough. The next one may wait longer: if nobody else can start it either, it only
-    /// goes in a circle.
+    /// Hands back what has waited long enough. If nobody else can start it either, it comes
+    /// again: a few times a second, which costs next to nothing.
     fn hand_back_overdue(&mut self) {
-        let latest = Instant::now().checked_sub(self.hold);
+        let latest = Instant::now().checked_sub(HOLD);
         while let Some(arrived) = latest.and_then(|latest| self.pop_older_than(latest)) {
             // By dropping the receipt: whoever waits for this may stop waiting at any time, and then it still goes back.
             drop(RabbitReceipt::of(arrived.acker, &self.window));
-            self.hold = (self.hold * 2).min(LONGEST_HOLD);
         }
     }
 

@@ -306,7 +306,14 @@ impl Broker for RabbitBroker {
             match judge(&letter) {
                 Verdict::Keep => continue,
                 Verdict::Drop => {}
-                Verdict::Replay(parcel) => self.publish(*parcel).await.map_err(replay_refused)?,
+                Verdict::Replay(parcel) => match self.publish(*parcel).await {
+                    Ok(()) => {}
+                    Err(error) if !error.may_pass() => {
+                        tracing::warn!(%error, "a letter cannot be replayed: it stays");
+                        continue;
+                    }
+                    Err(error) => return Err(replay_refused(error)),
+                },
             }
             self.ask(&action, inspect::remove(&acker)).await?;
         }

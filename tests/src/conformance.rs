@@ -9,6 +9,7 @@ use sapari_runtime::broker::conformance::{
 };
 use sapari_runtime::broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use sapari_runtime::broker::{Broker, BrokerError, Lost, PublishError};
+use sapari_runtime::ledger::conformance as ledger_suite;
 use sapari_runtime::message::MessageId;
 use sapari_runtime::result::conformance::{self as result_suite, observed, output, record};
 use sapari_runtime::result::redis::{RedisConfig, RedisResults};
@@ -73,6 +74,16 @@ async fn rabbitmq_keeps_every_promise_of_a_broker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_keeps_every_promise_of_a_result_store() {
     result_suite::exercise(&redis(&result_url()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_every_promise_of_a_ledger() {
+    let config = RedisConfig {
+        namespace: format!("conformance-{}", uuid::Uuid::new_v4()),
+        ..RedisConfig::new(result_url())
+    };
+    let results = RedisResults::connect(config).await.expect("Redis is up");
+    ledger_suite::exercise(&*results.ledger()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

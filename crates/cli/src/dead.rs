@@ -4,8 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sapari_runtime::broker::{Broker, BrokerError, DeadLetter, Verdict};
-use sapari_runtime::duration::seconds;
-use sapari_runtime::host::{Exit, Failure, connect_results};
+use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::queue::Queue;
 use serde_json::json;
 
@@ -129,7 +128,7 @@ fn show(letter: &DeadLetter) -> Result<(), Failure> {
 }
 
 async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<(), Failure> {
-    let results = connect_results(&chosen.servers.result_url, seconds(5)).await?;
+    let results = chosen.servers.results().await?;
     // Their failures are forgotten first: a worker that finds one would take the message for finished.
     for letter in letters(broker, chosen).await? {
         if let Some(id) = letter.task_id().and_then(|id| id.parse().ok()) {

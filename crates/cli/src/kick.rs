@@ -80,7 +80,7 @@ async fn kick(arguments: Kick, target: Target) -> Result<(), Failure> {
     let broker = connect(&arguments.servers, target.queue).await?;
     // Who does not wait needs no result store to be there.
     let results: Arc<dyn Results> = match arguments.wait {
-        Some(_) => connect_results(&arguments.servers.result_url, CONNECT_DEADLINE).await?,
+        Some(_) => arguments.servers.results().await?,
         None => Arc::new(MemoryResults::new()),
     };
     let tasks = Tasks::new(Arc::clone(&broker), results);
@@ -94,6 +94,13 @@ async fn kick(arguments: Kick, target: Target) -> Result<(), Failure> {
     };
     broker.close().await;
     waited
+}
+
+impl Servers {
+    /// The result store, with the ledger beside it.
+    pub(crate) async fn results(&self) -> Result<Arc<dyn Results>, Failure> {
+        connect_results(&self.result_url, &self.namespace, CONNECT_DEADLINE).await
+    }
 }
 
 /// Connects and makes sure that the queue is there, so that the message can wait for a worker that has never run.

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sapari_runtime::client::Tasks;
-use sapari_runtime::duration::seconds;
 use sapari_runtime::handle::OutputError;
-use sapari_runtime::host::{Exit, Failure, connect_results};
+use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ping::{Ping as Ask, Pong};
 use tokio::time::Instant;
 
@@ -24,7 +23,7 @@ pub(crate) fn run(arguments: &Ping) -> Result<(), Failure> {
 
 async fn ping(arguments: &Ping) -> Result<(), Failure> {
     let broker = connect(&arguments.servers, arguments.role.queue()).await?;
-    let results = connect_results(&arguments.servers.result_url, seconds(5)).await?;
+    let results = arguments.servers.results().await?;
     let tasks = Tasks::new(Arc::clone(&broker), results);
     let answered = ask_all(&tasks, arguments).await;
     broker.close().await;

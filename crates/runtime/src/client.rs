@@ -11,6 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::broker::Broker;
 use crate::handle::{AnyHandle, Handle};
+use crate::ledger::Ledger;
 use crate::message::{
     Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, unix_seconds,
 };
@@ -110,6 +111,12 @@ impl Tasks {
     #[must_use]
     pub fn handle_named(&self, id: MessageId) -> AnyHandle {
         AnyHandle::new(id, Arc::clone(&self.results))
+    }
+
+    /// The ledger: who runs what, what was cancelled, who is alive.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        self.results.ledger()
     }
 
     async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::error::joined;
-use crate::message::MessageId;
+use crate::ledger::{Cancel, CancelAnswer, LedgerError, Progress};
+use crate::message::{MessageId, unix_millis};
 use crate::result::{Failure, Record, ResultError, Results};
 use crate::task::Task;
 
@@ -60,6 +61,28 @@ impl<T: Task> Handle<T> {
         self.inner.id()
     }
 
+    /// Cancels the message: see [`AnyHandle::cancel`].
+    ///
+    /// # Errors
+    /// [`AskError`]: nobody knows whether the workers will be told.
+    pub async fn cancel(&self) -> Result<CancelAnswer, AskError> {
+        self.inner.cancel().await
+    }
+
+    /// How far the task is, if it said so.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn progress(&self) -> Result<Option<Progress>, AskError> {
+        self.inner.progress().await
+    }
+
+    /// The handle without the task's type.
+    #[must_use]
+    pub fn into_any(self) -> AnyHandle {
+        self.inner
+    }
+
     /// Waits for the output. Cancel-safe. `.within(..)` bounds the wait.
     ///
     /// # Errors
@@ -72,6 +95,18 @@ impl<T: Task> Handle<T> {
     }
 }
 
+/// The result store or its ledger could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The result store could not say.
+    #[error(transparent)]
+    Results(#[from] ResultError),
+    /// The ledger could not say.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
 impl AnyHandle {
     pub(crate) fn new(id: MessageId, results: Arc<dyn Results>) -> Self {
         Self { id, results }
@@ -81,6 +116,28 @@ impl AnyHandle {
     #[must_use]
     pub fn id(&self) -> &MessageId {
         &self.id
+    }
+
+    /// Cancels the message: a queued one does not run, a running one is asked to end, wherever it runs. Returns once the workers
+    /// are told, not once they have ended: the record then says `cancelled`.
+    ///
+    /// # Errors
+    /// [`AskError`]: nobody knows whether the workers will be told.
+    pub async fn cancel(&self) -> Result<CancelAnswer, AskError> {
+        if self.results.load(&self.id).await?.is_some() {
+            return Ok(CancelAnswer::AlreadyEnded);
+        }
+        let (id, at) = (self.id.clone(), unix_millis());
+        self.results.ledger().cancel(&Cancel { id, at }).await?;
+        Ok(CancelAnswer::Requested)
+    }
+
+    /// How far the task is, if it said so: see [`TaskContext::progress`](crate::context::TaskContext::progress).
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn progress(&self) -> Result<Option<Progress>, AskError> {
+        Ok(self.results.ledger().progress(&self.id).await?)
     }
 
     /// Waits for the record as it is stored: an output or a failure. Cancel-safe. `.within(..)` bounds the wait.

@@ -63,6 +63,7 @@ pub mod handle;
 pub mod handler;
 pub mod host;
 mod job;
+pub mod ledger;
 pub mod message;
 pub mod middleware;
 mod outbound;

@@ -25,12 +25,16 @@ pub async fn connect_broker(
         })
 }
 
-/// Opens the result store of a URL. `deadline` bounds how long a store that is still starting is waited for.
+/// Opens the result store of a URL, with the ledger of this namespace beside it. `deadline` bounds how long a store that is still starting is waited for.
 ///
 /// # Errors
 /// [`Failure`] with 64 or 69; the password is never in its message.
-pub async fn connect_results(url: &str, deadline: Duration) -> Result<Arc<dyn Results>, Failure> {
-    result::url::open(url, deadline)
+pub async fn connect_results(
+    url: &str,
+    namespace: &str,
+    deadline: Duration,
+) -> Result<Arc<dyn Results>, Failure> {
+    result::url::open(url, namespace, deadline)
         .await
         .map_err(|error| match error {
             ResultError::BadUrl(_) => Exit::Usage.because(&error),

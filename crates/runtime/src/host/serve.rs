@@ -174,7 +174,7 @@ async fn connect(
             BOOT_DEADLINE,
         )
         .await?;
-        let results = connect_results(&places.results, BOOT_DEADLINE).await?;
+        let results = connect_results(&places.results, &places.namespace, BOOT_DEADLINE).await?;
         places.warn_of_memory();
         Ok(Some(Servers { broker, results }))
     };

@@ -128,6 +128,11 @@ pub(crate) fn unix_seconds() -> f64 {
     now.unwrap_or_default().as_secs_f64()
 }
 
+/// Now, in milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    (unix_seconds() * 1000.0) as u64
+}
+
 /// Where a message goes: a level of a queue, after a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {

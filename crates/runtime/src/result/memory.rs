@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Record, ResultError, Results};
+use crate::ledger::Ledger;
+use crate::ledger::memory::MemoryLedger;
 use crate::message::MessageId;
 
 /// How many saves pass between two sweeps of what has expired.
@@ -26,6 +28,7 @@ pub struct MemoryResults {
 struct Shared {
     records: Mutex<Kept>,
     saved: Notify,
+    ledger: MemoryLedger,
 }
 
 #[derive(Default)]
@@ -117,6 +120,9 @@ impl Results for MemoryResults {
             kept.by_id
                 .insert(id.clone(), (record.clone(), expiry(now, ttl)));
         }
+        if let Some(kick) = &record.kick {
+            self.shared.ledger.finish(id, kick, ttl);
+        }
         self.shared.saved.notify_waiters();
         Ok(())
     }
@@ -142,6 +148,10 @@ impl Results for MemoryResults {
             }
             saved.await;
         }
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.shared.ledger.clone())
     }
 
     async fn ping(&self) -> Result<(), ResultError> {

@@ -9,6 +9,7 @@ pub mod redis;
 pub mod url;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 pub use record::{Failure, Record};
 
 use crate::error::BoxError;
+use crate::ledger::Ledger;
 use crate::message::MessageId;
 
 /// The largest result that is stored, in bytes.
@@ -24,7 +26,8 @@ pub const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
 /// A place where results are kept for a while.
 #[async_trait]
 pub trait Results: Send + Sync + fmt::Debug + 'static {
-    /// Stores the record for `ttl` and wakes whoever waits for it. A later record replaces it.
+    /// Stores the record for `ttl` and wakes whoever waits for it. A later record replaces it. In the ledger, the kick that the
+    /// record is of has come to its end with it: both or neither.
     ///
     /// # Errors
     /// [`ResultError`]: the store cannot be reached, or the record is too large.
@@ -48,6 +51,9 @@ pub trait Results: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`ResultError`]: what is stored is not a result. A store that is away for a while is waited for.
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError>;
+
+    /// The ledger that stands beside the results, in the same server.
+    fn ledger(&self) -> Arc<dyn Ledger>;
 
     /// Answers when the store does.
     ///

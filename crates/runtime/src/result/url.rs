@@ -22,17 +22,22 @@ pub fn check(url: &str) -> Result<(), ResultError> {
     Ok(())
 }
 
-/// Opens the result store that the URL names. A `memory://` store is new, and ends with its last owner.
+/// Opens the result store that the URL names, with a ledger under `namespace` beside it. A `memory://` store is new, and ends with its last owner.
 ///
 /// # Errors
 /// [`ResultError`]: see [`check`] and [`RedisResults::connect`].
-pub async fn open(url: &str, boot_deadline: Duration) -> Result<Arc<dyn Results>, ResultError> {
+pub async fn open(
+    url: &str,
+    namespace: &str,
+    boot_deadline: Duration,
+) -> Result<Arc<dyn Results>, ResultError> {
     check(url)?;
     if url.starts_with("memory:") {
         return Ok(Arc::new(MemoryResults::new()));
     }
     let config = RedisConfig {
         boot_deadline,
+        namespace: namespace.to_owned(),
         ..RedisConfig::new(url)
     };
     Ok(Arc::new(RedisResults::connect(config).await?))

@@ -120,7 +120,8 @@ impl Space {
 
     /// A client that kicks.
     pub(crate) async fn tasks(&self, broker: &Arc<dyn Broker>) -> Tasks {
-        let opened = connect_results(&result_url(), PATIENCE).await;
+        let namespace = self.namespace.as_ref().expect("a test with servers");
+        let opened = connect_results(&result_url(), namespace.name(), PATIENCE).await;
         let results = opened
             .unwrap_or_else(|failure| panic!("{}; scripts/services up starts it", failure.message));
         Tasks::new(Arc::clone(broker), results)

@@ -2,38 +2,27 @@
 //! Saving tells whoever waits; nobody polls. Only this folder and a few named places know the client library.
 
 mod address;
-mod wait;
+pub(crate) mod line;
+pub(crate) mod wait;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::{Record, ResultError, Results};
 use crate::broker::reach::{self, Attempt, Backoff};
-use crate::error::BoxError;
+use crate::ledger::Ledger;
+use crate::ledger::redis::RedisLedger;
 use crate::message::MessageId;
 use address::Address;
 pub(crate) use address::SCHEMES;
+use line::{CONNECT_TIMEOUT, Line, RESPONSE_TIMEOUT, millis};
 use wait::Doorbells;
 
-/// The most that one command may take, reconnecting included.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that the store may take to answer; the library's own default of half a second is short for 8 MiB.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most that a connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest pause between two of the library's reconnects.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How many commands may stand in line for the socket.
-const PIPELINE: usize = 512;
 /// The most that wait for a result in this process at a time; more wait for their turn.
 const MAX_WAITING: usize = 65_536;
 
@@ -44,17 +33,20 @@ pub struct RedisConfig {
     pub url: String,
     /// `Some("p")` makes the keys `p:<task id>`; `None`, as TaskIQ has it, the bare id.
     pub key_prefix: Option<String>,
+    /// What the ledger's keys start with: several environments can share one server.
+    pub namespace: String,
     /// How long the first connect may take.
     pub boot_deadline: Duration,
 }
 
 impl RedisConfig {
-    /// Bare ids as keys, and a boot deadline of 30 s.
+    /// Bare ids as keys, a ledger called `tasks`, and a boot deadline of 30 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             key_prefix: None,
+            namespace: "tasks".to_owned(),
             boot_deadline: Duration::from_secs(30),
         }
     }
@@ -65,6 +57,7 @@ impl fmt::Debug for RedisConfig {
         // Not the URL: there may be a password in it.
         f.debug_struct("RedisConfig")
             .field("key_prefix", &self.key_prefix)
+            .field("namespace", &self.namespace)
             .field("boot_deadline", &self.boot_deadline)
             .finish_non_exhaustive()
     }
@@ -77,11 +70,31 @@ pub(crate) fn check(url: &str) -> Result<(), ResultError> {
 
 /// Results in a Redis: one connection for commands, and a second one as soon as somebody waits.
 pub struct RedisResults {
-    manager: ConnectionManager,
-    place: String,
-    key_prefix: Option<String>,
-    doorbells: Doorbells,
+    line: Line,
+    keys: Keys,
+    doorbells: Arc<Doorbells>,
+    ledger: Arc<RedisLedger>,
     turns: Arc<Semaphore>,
+}
+
+/// What a result's key is called.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    prefix: Option<String>,
+}
+
+impl Keys {
+    pub(crate) fn result(&self, id: &MessageId) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}:{id}"),
+            None => id.to_string(),
+        }
+    }
+
+    /// TaskIQ's key of a task's progress.
+    pub(crate) fn progress(&self, id: &MessageId) -> String {
+        self.result(id) + "__progress"
+    }
 }
 
 impl RedisResults {
@@ -107,16 +120,23 @@ impl RedisResults {
         reach::at_boot(&place, config.boot_deadline, || knock(&client))
             .await
             .map_err(unreachable)?;
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), manager_config())
-            .map_err(unreachable)?;
-        let doorbells = Doorbells::start(client, place.clone());
-        let turns = Arc::new(Semaphore::new(MAX_WAITING));
+        let line = Line::to(client.clone(), place.clone()).map_err(unreachable)?;
+        let doorbells = Arc::new(Doorbells::start(client, place));
+        let keys = Keys {
+            prefix: config.key_prefix,
+        };
+        let ledger = RedisLedger::new(
+            line.clone(),
+            config.namespace,
+            keys.clone(),
+            Arc::clone(&doorbells),
+        );
         Ok(Self {
-            manager,
-            place,
-            key_prefix: config.key_prefix,
+            line,
+            keys,
             doorbells,
-            turns,
+            ledger: Arc::new(ledger),
+            turns: Arc::new(Semaphore::new(MAX_WAITING)),
         })
     }
 
@@ -127,38 +147,11 @@ impl RedisResults {
     }
 
     fn key(&self, id: &MessageId) -> String {
-        match &self.key_prefix {
-            Some(prefix) => format!("{prefix}:{id}"),
-            None => id.to_string(),
-        }
+        self.keys.result(id)
     }
 
     fn channel(&self, id: &MessageId) -> String {
         format!("done:{}", self.key(id))
-    }
-
-    /// Runs the commands, once more if the connection broke under them: all of ours may be repeated.
-    async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, ResultError> {
-        let mut manager = self.manager.clone();
-        let both = async {
-            match commands.query_async(&mut manager).await {
-                Err(error) if error.is_io_error() && !error.is_timeout() => {
-                    commands.query_async(&mut manager).await
-                }
-                answer => answer,
-            }
-        };
-        let answer: RedisResult<T> = timeout(COMMAND_TIMEOUT, both)
-            .await
-            .map_err(|late| self.unreachable(late))?;
-        answer.map_err(|error| self.unreachable(error))
-    }
-
-    fn unreachable(&self, source: impl Into<BoxError>) -> ResultError {
-        ResultError::Unreachable {
-            place: self.place.clone(),
-            source: source.into(),
-        }
     }
 }
 
@@ -183,7 +176,7 @@ impl RedisResults {
             .arg("PX")
             .arg(millis(ttl))
             .ignore();
-        self.run(&commands).await
+        Ok(self.line.run(&commands).await?)
     }
 
     /// How long the result is still kept; `None` when there is none.
@@ -193,17 +186,9 @@ impl RedisResults {
     pub async fn time_left(&self, id: &MessageId) -> Result<Option<Duration>, ResultError> {
         let mut commands = redis::pipe();
         commands.cmd("PTTL").arg(self.key(id));
-        let (millis,): (i64,) = self.run(&commands).await?;
+        let (millis,): (i64,) = self.line.run(&commands).await?;
         Ok(u64::try_from(millis).ok().map(Duration::from_millis))
     }
-}
-
-fn manager_config() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_max_delay(LONGEST_PAUSE)
-        .set_pipeline_buffer_size(PIPELINE)
 }
 
 /// One connect with a ping: a password is checked only when something is asked.
@@ -231,13 +216,6 @@ fn refused(error: &RedisError) -> bool {
         || error.code().is_some_and(|code| codes.contains(&code))
 }
 
-/// Redis refuses a time to live of nothing.
-fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, i64::MAX as u64 / 2)
-}
-
 #[async_trait]
 impl Results for RedisResults {
     async fn save(
@@ -256,18 +234,28 @@ impl Results for RedisResults {
             .arg("PX")
             .arg(millis(ttl))
             .ignore();
+        if let Some(kick) = &record.kick {
+            let (key, value) = self.ledger.finished(id, kick);
+            commands
+                .cmd("SET")
+                .arg(key)
+                .arg(value)
+                .arg("PX")
+                .arg(millis(ttl))
+                .ignore();
+        }
         commands
             .cmd("PUBLISH")
             .arg(self.channel(id))
             .arg("")
             .ignore();
-        self.run(&commands).await
+        Ok(self.line.run(&commands).await?)
     }
 
     async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError> {
         let mut commands = redis::pipe();
         commands.cmd("GET").arg(self.key(id));
-        let (bytes,): (Option<Vec<u8>>,) = self.run(&commands).await?;
+        let (bytes,): (Option<Vec<u8>>,) = self.line.run(&commands).await?;
         let unreadable = |source| ResultError::Unreadable {
             id: id.clone(),
             source,
@@ -281,7 +269,7 @@ impl Results for RedisResults {
     async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
         let mut commands = redis::pipe();
         commands.cmd("DEL").arg(self.key(id)).ignore();
-        self.run(&commands).await
+        Ok(self.line.run(&commands).await?)
     }
 
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
@@ -309,29 +297,21 @@ impl Results for RedisResults {
         }
     }
 
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.ledger) as Arc<dyn Ledger>
+    }
+
     async fn ping(&self) -> Result<(), ResultError> {
         let mut commands = redis::pipe();
         commands.cmd("PING").ignore();
-        self.run(&commands).await
+        Ok(self.line.run(&commands).await?)
     }
 }
 
 impl fmt::Debug for RedisResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisResults")
-            .field("place", &self.place)
+            .field("place", &self.line.place())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_to_live_is_never_nothing() {
-        assert_eq!(millis(Duration::ZERO), 1);
-        assert_eq!(millis(Duration::from_secs(2)), 2000);
-        assert!(millis(Duration::MAX) < i64::MAX as u64);
     }
 }

@@ -21,7 +21,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
 /// All bells of this process. Dropped, the connection closes.
-pub(super) struct Doorbells {
+pub(crate) struct Doorbells {
     shared: Arc<Shared>,
     _guard: DropGuard,
 }
@@ -40,7 +40,7 @@ struct Hung {
 }
 
 /// One waiter's bell; dropped, it is taken down, and the last one on a channel ends its subscription.
-pub(super) struct Bell {
+pub(crate) struct Bell {
     shared: Arc<Shared>,
     channel: String,
     rings: watch::Receiver<u64>,
@@ -49,7 +49,7 @@ pub(super) struct Bell {
 
 impl Doorbells {
     /// Starts the task that holds the connection; it connects when the first bell is hung.
-    pub(super) fn start(client: Client, place: String) -> Self {
+    pub(crate) fn start(client: Client, place: String) -> Self {
         let shared = Arc::new(Shared::default());
         let end = CancellationToken::new();
         let ringer = Ringer {
@@ -66,12 +66,12 @@ impl Doorbells {
     }
 
     /// Hangs a bell for the channel.
-    pub(super) fn hang(&self, channel: String) -> Bell {
+    pub(crate) fn hang(&self, channel: String) -> Bell {
         self.shared.hang(channel)
     }
 
     /// How many bells hang for the channel, if it is subscribed.
-    pub(super) fn waiting(&self, channel: &str) -> usize {
+    pub(crate) fn waiting(&self, channel: &str) -> usize {
         let hung = self.shared.lock();
         hung.get(channel)
             .filter(|entry| *entry.rings.borrow() > 0)
@@ -82,7 +82,7 @@ impl Doorbells {
 impl Bell {
     /// Returns when it is time to look: at once, and once, if the channel was subscribed before; after each ring else.
     /// Cancel-safe.
-    pub(super) async fn rung(&mut self) {
+    pub(crate) async fn rung(&mut self) {
         if std::mem::take(&mut self.first) && *self.rings.borrow_and_update() > 0 {
             return;
         }

@@ -1,0 +1,474 @@
+//! The ledger in this process: for embedded workers, tests and demos. It ends with the process; times follow `tokio::time`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::runs::REMEMBERED;
+use super::{
+    Cancel, Cancels, Entry, Gate, GateKind, LedgerError, Limits, News, Progress, Registry,
+    Reserved, Run, Runs, Sighting, Standing, Uniques, WorkerReport,
+};
+use crate::message::MessageId;
+
+/// How long to wait for a place that nobody knows the end of.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How many writes pass between two sweeps of what has expired.
+const SWEEP_EVERY: u64 = 1024;
+
+/// The ledger in this process. Cheap to clone: clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryLedger {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    // A std mutex: held for a few map operations, never across an await.
+    pages: Mutex<Pages>,
+    /// How often something has changed.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Pages {
+    runs: HashMap<MessageId, Kept<State>>,
+    cancels: HashMap<MessageId, Cancel>,
+    uniques: HashMap<String, Kept<MessageId>>,
+    places: HashMap<String, HashMap<String, Instant>>,
+    /// When the next start of a rate would be on time.
+    rates: HashMap<String, Instant>,
+    workers: BTreeMap<(String, String), Kept<WorkerReport>>,
+    paused: BTreeSet<String>,
+    progress: HashMap<MessageId, Kept<Progress>>,
+    writes: u64,
+}
+
+/// A value and when it is forgotten.
+struct Kept<T> {
+    value: T,
+    until: Instant,
+}
+
+impl<T> Kept<T> {
+    fn for_long(value: T, time: Duration) -> Self {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+        let until = Instant::now() + time.min(CENTURY);
+        Self { value, until }
+    }
+
+    fn get(&self) -> Option<&T> {
+        (self.until > Instant::now()).then_some(&self.value)
+    }
+}
+
+enum State {
+    Running {
+        run: Run,
+        until: Instant,
+        starts: u32,
+    },
+    SentOn {
+        kick: String,
+        hop: u32,
+    },
+    Finished {
+        kick: String,
+    },
+}
+
+impl MemoryLedger {
+    /// The kick has come to its end: copies of it are not run as long as its record is kept.
+    pub(crate) fn finish(&self, id: &MessageId, kick: &str, kept: Duration) {
+        let kick = kick.to_owned();
+        self.lock().write_run(id, State::Finished { kick }, kept);
+    }
+
+    fn tell(&self) {
+        self.shared.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        // Whole between any two statements, so a panic elsewhere leaves nothing half done.
+        self.shared
+            .pages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn run(&self, id: &MessageId) -> Option<&State> {
+        self.runs.get(id)?.get()
+    }
+
+    fn write_run(&mut self, id: &MessageId, state: State, kept: Duration) {
+        self.sweep_now_and_then();
+        self.runs.insert(id.clone(), Kept::for_long(state, kept));
+    }
+
+    fn sweep_now_and_then(&mut self) {
+        self.writes += 1;
+        if !self.writes.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
+        let now = Instant::now();
+        self.runs.retain(|_, kept| kept.until > now);
+        self.uniques.retain(|_, kept| kept.until > now);
+        self.progress.retain(|_, kept| kept.until > now);
+        self.rates.retain(|_, next| *next > now);
+    }
+
+    fn begin(&mut self, run: &Run, lease: Duration) -> Standing {
+        let now = Instant::now();
+        let mut starts = 1;
+        match self.run(&run.id) {
+            Some(State::Finished { kick }) if *kick == run.kick => return Standing::Finished,
+            Some(State::SentOn { kick, hop }) if *kick == run.kick && *hop > run.hop => {
+                return Standing::Superseded;
+            }
+            Some(State::Running {
+                run: other,
+                until,
+                starts: before,
+            }) => {
+                if other.token == run.token {
+                    starts = *before;
+                } else if *until > now {
+                    let (remaining, worker) = (*until - now, other.worker.clone());
+                    return Standing::Held { remaining, worker };
+                } else if other.kick == run.kick {
+                    starts = before + 1;
+                }
+            }
+            _ => {}
+        }
+        let (run, until) = (run.clone(), now + lease);
+        self.write_run(
+            &run.id.clone(),
+            State::Running { run, until, starts },
+            REMEMBERED,
+        );
+        Standing::Granted { starts }
+    }
+
+    fn renew(&mut self, run: &Run, lease: Duration) {
+        let now = Instant::now();
+        let starts = match self.run(&run.id) {
+            None => 1,
+            Some(State::Running {
+                run: other, starts, ..
+            }) if other.token == run.token => *starts,
+            Some(_) => return,
+        };
+        let (run, until) = (run.clone(), now + lease);
+        self.write_run(
+            &run.id.clone(),
+            State::Running { run, until, starts },
+            REMEMBERED,
+        );
+    }
+
+    fn holds(&self, run: &Run) -> bool {
+        matches!(self.run(&run.id), Some(State::Running { run: other, .. }) if other.token == run.token)
+    }
+
+    /// How long until the gate lets this token through; nothing when it does now.
+    fn closed_for(&self, gate: &Gate, token: &str) -> Option<Duration> {
+        let now = Instant::now();
+        match gate.kind {
+            GateKind::AtOnce(most) => {
+                let places = self.places.get(&gate.name)?;
+                let others = places
+                    .iter()
+                    .filter(|(other, until)| *other != token && **until > now);
+                (others.count() >= most as usize).then_some(TRY_AGAIN)
+            }
+            GateKind::Rate { starts, per } => {
+                let next = self.rates.get(&gate.name)?;
+                let burst = per.saturating_sub(per / starts.max(1));
+                let wait = next.saturating_duration_since(now + burst);
+                (!wait.is_zero()).then_some(wait)
+            }
+        }
+    }
+
+    fn pass(&mut self, gate: &Gate, token: &str, lease: Duration) {
+        let now = Instant::now();
+        match gate.kind {
+            GateKind::AtOnce(_) => {
+                let places = self.places.entry(gate.name.clone()).or_default();
+                places.retain(|_, until| *until > now);
+                places.insert(token.to_owned(), now + lease);
+            }
+            GateKind::Rate { starts, per } => {
+                let next = self.rates.entry(gate.name.clone()).or_insert(now);
+                *next = (*next).max(now) + per / starts.max(1);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Runs for MemoryLedger {
+    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError> {
+        Ok(self.lock().begin(run, lease))
+    }
+
+    async fn renew(&self, runs: &[Run], lease: Duration) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        runs.iter().for_each(|run| pages.renew(run, lease));
+        Ok(())
+    }
+
+    async fn sent_on(&self, run: &Run, to: u32) -> Result<(), LedgerError> {
+        let (kick, hop) = (run.kick.clone(), to);
+        self.lock()
+            .write_run(&run.id, State::SentOn { kick, hop }, REMEMBERED);
+        Ok(())
+    }
+
+    async fn release(&self, run: &Run) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        if pages.holds(run) {
+            pages.runs.remove(&run.id);
+        }
+        Ok(())
+    }
+
+    async fn sighting(&self, id: &MessageId) -> Result<Option<Sighting>, LedgerError> {
+        let pages = self.lock();
+        Ok(pages.run(id).map(|state| match state {
+            State::Running { run, until, starts } => {
+                let (worker, starts) = (run.worker.clone(), *starts);
+                if *until > Instant::now() {
+                    Sighting::Running { worker, starts }
+                } else {
+                    Sighting::Abandoned { worker, starts }
+                }
+            }
+            State::SentOn { hop, .. } => Sighting::SentOn { hop: *hop },
+            State::Finished { .. } => Sighting::Finished,
+        }))
+    }
+}
+
+#[async_trait]
+impl Cancels for MemoryLedger {
+    async fn cancel(&self, cancel: &Cancel) -> Result<(), LedgerError> {
+        self.lock()
+            .cancels
+            .insert(cancel.id.clone(), cancel.clone());
+        self.tell();
+        Ok(())
+    }
+
+    async fn cancels(&self, since: u64) -> Result<Vec<Cancel>, LedgerError> {
+        let pages = self.lock();
+        let young = pages.cancels.values().filter(|cancel| cancel.at >= since);
+        Ok(young.cloned().collect())
+    }
+
+    async fn cancelled(&self, id: &MessageId) -> Result<(), LedgerError> {
+        self.lock().cancels.remove(id);
+        Ok(())
+    }
+
+    fn listen(&self) -> Box<dyn News> {
+        let (ledger, changes) = (self.clone(), self.shared.changes.subscribe());
+        Box::new(Listener {
+            _ledger: ledger,
+            changes,
+        })
+    }
+}
+
+struct Listener {
+    /// Keeps the sender alive.
+    _ledger: MemoryLedger,
+    changes: watch::Receiver<u64>,
+}
+
+#[async_trait]
+impl News for Listener {
+    async fn heard(&mut self) {
+        // The sender lives as long as this does.
+        let _ = self.changes.changed().await;
+    }
+}
+
+#[async_trait]
+impl Uniques for MemoryLedger {
+    async fn reserve(
+        &self,
+        key: &str,
+        id: &MessageId,
+        window: Duration,
+    ) -> Result<Reserved, LedgerError> {
+        let mut pages = self.lock();
+        if let Some(other) = pages.uniques.get(key).and_then(Kept::get) {
+            return Ok(match other == id {
+                true => Reserved::Mine,
+                false => Reserved::Taken(other.clone()),
+            });
+        }
+        pages.sweep_now_and_then();
+        pages
+            .uniques
+            .insert(key.to_owned(), Kept::for_long(id.clone(), window));
+        Ok(Reserved::Mine)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        id: &MessageId,
+        window: Duration,
+    ) -> Result<Option<MessageId>, LedgerError> {
+        let mut pages = self.lock();
+        let before = pages
+            .uniques
+            .insert(key.to_owned(), Kept::for_long(id.clone(), window));
+        Ok(before.and_then(|kept| kept.get().cloned()))
+    }
+
+    async fn holder(&self, key: &str) -> Result<Option<MessageId>, LedgerError> {
+        Ok(self.lock().uniques.get(key).and_then(Kept::get).cloned())
+    }
+
+    async fn give_up(&self, key: &str, id: &MessageId) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        if pages.uniques.get(key).is_some_and(|kept| kept.value == *id) {
+            pages.uniques.remove(key);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Limits for MemoryLedger {
+    async fn enter(
+        &self,
+        gates: &[Gate],
+        token: &str,
+        lease: Duration,
+    ) -> Result<Entry, LedgerError> {
+        let mut pages = self.lock();
+        let closed = gates
+            .iter()
+            .filter_map(|gate| pages.closed_for(gate, token))
+            .max();
+        if let Some(wait) = closed {
+            return Ok(Entry::Wait(wait));
+        }
+        gates.iter().for_each(|gate| pages.pass(gate, token, lease));
+        Ok(Entry::Passed)
+    }
+
+    async fn stay(&self, places: &[(Gate, String)], lease: Duration) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        let at_once = |gate: &Gate| matches!(gate.kind, GateKind::AtOnce(_));
+        for (gate, token) in places.iter().filter(|(gate, _)| at_once(gate)) {
+            pages.pass(gate, token, lease);
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, gates: &[Gate], token: &str) -> Result<(), LedgerError> {
+        {
+            let mut pages = self.lock();
+            for gate in gates {
+                if let Some(places) = pages.places.get_mut(&gate.name) {
+                    places.remove(token);
+                    if places.is_empty() {
+                        pages.places.remove(&gate.name);
+                    }
+                }
+            }
+        }
+        self.tell();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryLedger {
+    async fn report(&self, report: &WorkerReport, ttl: Duration) -> Result<(), LedgerError> {
+        let key = (report.queue.clone(), report.worker.clone());
+        self.lock()
+            .workers
+            .insert(key, Kept::for_long(report.clone(), ttl));
+        Ok(())
+    }
+
+    async fn sign_off(&self, worker: &str) -> Result<(), LedgerError> {
+        self.lock().workers.retain(|(_, name), _| name != worker);
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerReport>, LedgerError> {
+        let pages = self.lock();
+        Ok(pages
+            .workers
+            .values()
+            .filter_map(Kept::get)
+            .cloned()
+            .collect())
+    }
+
+    async fn set_paused(&self, queue: &str, paused: bool) -> Result<(), LedgerError> {
+        {
+            let mut pages = self.lock();
+            match paused {
+                true => pages.paused.insert(queue.to_owned()),
+                false => pages.paused.remove(queue),
+            };
+        }
+        self.tell();
+        Ok(())
+    }
+
+    async fn paused(&self) -> Result<BTreeSet<String>, LedgerError> {
+        Ok(self.lock().paused.clone())
+    }
+
+    async fn set_progress(
+        &self,
+        progress: &[(MessageId, Progress, Duration)],
+    ) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        for (id, progress, ttl) in progress {
+            pages.sweep_now_and_then();
+            pages
+                .progress
+                .insert(id.clone(), Kept::for_long(progress.clone(), *ttl));
+        }
+        Ok(())
+    }
+
+    async fn progress(&self, id: &MessageId) -> Result<Option<Progress>, LedgerError> {
+        Ok(self.lock().progress.get(id).and_then(Kept::get).cloned())
+    }
+}
+
+impl fmt::Debug for MemoryLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryLedger")
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::ledger::conformance::exercise;
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_every_promise_of_a_ledger() {
+        exercise(&MemoryLedger::default()).await;
+    }
+}

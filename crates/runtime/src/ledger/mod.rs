@@ -1,0 +1,46 @@
+//! The ledger: what all workers and callers must agree on while work is under way. Who runs what, what was cancelled, which
+//! kicks are one, how much may run at once, who is alive. It stands beside the result store and lives in the same server.
+//!
+//! It promises no durability of its own: a ledger that was lost costs a second run at worst, never a message.
+
+mod cancels;
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod limits;
+pub(crate) mod memory;
+pub(crate) mod redis;
+mod registry;
+mod runs;
+mod uniques;
+
+use std::fmt;
+
+pub use cancels::{Cancel, CancelAnswer, Cancels, News};
+pub use limits::{Entry, Gate, GateKind, Limits};
+pub use registry::{Busy, Progress, Registry, WorkerReport};
+pub use runs::{Run, Runs, Sighting, Standing};
+pub use uniques::{Reserved, Uniques};
+
+use crate::error::BoxError;
+
+/// All parts of the ledger, and the bell that rings when one of them changed.
+pub trait Ledger:
+    Runs + Cancels + Uniques + Limits + Registry + Send + Sync + fmt::Debug + 'static
+{
+}
+
+impl<T> Ledger for T where
+    T: Runs + Cancels + Uniques + Limits + Registry + Send + Sync + fmt::Debug + 'static
+{
+}
+
+/// The ledger could not say.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger at {place} cannot be reached; is the result store running?")]
+pub struct LedgerError {
+    /// Host and port, never the password.
+    pub place: String,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}

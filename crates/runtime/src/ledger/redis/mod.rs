@@ -1,0 +1,96 @@
+//! The ledger in Redis, under a namespace of its own beside the results. What must happen at once is a script; the server's
+//! clock counts, so that clocks of workers may differ.
+
+mod cancels;
+mod limits;
+mod registry;
+mod runs;
+mod uniques;
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::Script;
+
+use crate::message::MessageId;
+use crate::result::redis::Keys;
+use crate::result::redis::line::Line;
+use crate::result::redis::wait::Doorbells;
+
+/// The ledger of one namespace in a Redis.
+pub(crate) struct RedisLedger {
+    line: Line,
+    namespace: String,
+    results: Keys,
+    doorbells: Arc<Doorbells>,
+    scripts: Scripts,
+}
+
+/// Read once: a script knows its own digest.
+struct Scripts {
+    begin: Script,
+    renew: Script,
+    release: Script,
+    reserve: Script,
+    give_up: Script,
+    enter: Script,
+    stay: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            begin: Script::new(runs::BEGIN),
+            renew: Script::new(runs::RENEW),
+            release: Script::new(runs::RELEASE),
+            reserve: Script::new(uniques::RESERVE),
+            give_up: Script::new(uniques::GIVE_UP),
+            enter: Script::new(limits::ENTER),
+            stay: Script::new(limits::STAY),
+        }
+    }
+}
+
+impl RedisLedger {
+    pub(crate) fn new(
+        line: Line,
+        namespace: String,
+        results: Keys,
+        doorbells: Arc<Doorbells>,
+    ) -> Self {
+        Self {
+            line,
+            namespace,
+            results,
+            doorbells,
+            scripts: Scripts::new(),
+        }
+    }
+
+    fn key(&self, kind: &str, name: &str) -> String {
+        format!("{}:{kind}:{name}", self.namespace)
+    }
+
+    fn run_key(&self, id: &MessageId) -> String {
+        self.key("run", id.as_str())
+    }
+
+    /// The channel on which workers hear that something changed.
+    fn news(&self) -> String {
+        format!("{}:news", self.namespace)
+    }
+
+    /// What is stored, and where, when a kick has come to its end.
+    pub(crate) fn finished(&self, id: &MessageId, kick: &str) -> (String, String) {
+        (self.run_key(id), runs::finished(kick))
+    }
+}
+
+impl fmt::Debug for RedisLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLedger")
+            .field("place", &self.line.place())
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Run claims as one string a message: `r` running, `w` sent on, `f` finished, then token, end of the lease, a number (starts
+//! or hops), the worker, and last the kick, which others may have chosen and which may hold anything.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::RedisLedger;
+use crate::ledger::runs::REMEMBERED;
+use crate::ledger::{LedgerError, Run, Runs, Sighting, Standing};
+use crate::message::MessageId;
+use crate::result::redis::line::millis;
+
+/// Reads the stored string into `state`, `token`, `until_ms`, `number`, `worker`, `kick`, and the time into `now`.
+macro_rules! reading {
+    ($rest:literal) => {
+        concat!(
+            r"
+local pattern = '^(%a)\n([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function read(key)
+  local text = redis.call('GET', key)
+  if not text then return nil end
+  return string.match(text, pattern)
+end
+local function claim(key, token, lease, starts, worker, kick, kept)
+  local text = table.concat({'r', token, string.format('%.0f', now + lease), starts, worker, kick}, '\n')
+  redis.call('SET', key, text, 'PX', kept)
+end
+",
+            $rest
+        )
+    };
+}
+
+/// KEYS the run; ARGV kick, hop, token, worker, lease, kept. Returns a word, a number and the holder.
+pub(super) const BEGIN: &str = reading!(
+    r"
+local state, token, till, number, worker, kick = read(KEYS[1])
+local same = kick == ARGV[1]
+local starts = 1
+if state == 'f' and same then return {'finished', 0, ''} end
+if state == 'w' and same and tonumber(number) > tonumber(ARGV[2]) then return {'superseded', 0, ''} end
+if state == 'r' then
+  if token == ARGV[3] then
+    starts = tonumber(number)
+  elseif tonumber(till) > now then
+    return {'held', tonumber(till) - now, worker}
+  elseif same then
+    starts = tonumber(number) + 1
+  end
+end
+claim(KEYS[1], ARGV[3], tonumber(ARGV[5]), starts, ARGV[4], ARGV[1], ARGV[6])
+return {'granted', starts, ''}
+"
+);
+
+/// KEYS the runs; ARGV lease, kept, then kick, token, worker of each.
+pub(super) const RENEW: &str = reading!(
+    r"
+for i = 1, #KEYS do
+  local kick, token, worker = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+  local state, holder, _, number = read(KEYS[i])
+  if state == nil then
+    claim(KEYS[i], token, tonumber(ARGV[1]), 1, worker, kick, ARGV[2])
+  elseif state == 'r' and holder == token then
+    claim(KEYS[i], token, tonumber(ARGV[1]), number, worker, kick, ARGV[2])
+  end
+end
+return 0
+"
+);
+
+/// KEYS the run; ARGV token.
+pub(super) const RELEASE: &str = reading!(
+    r"
+local state, token = read(KEYS[1])
+if state == 'r' and token == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+"
+);
+
+/// What stands under the run of a kick that has come to its end.
+pub(super) fn finished(kick: &str) -> String {
+    format!("f\n-\n0\n0\n-\n{kick}")
+}
+
+fn sent_on(kick: &str, hop: u32) -> String {
+    format!("w\n-\n0\n{hop}\n-\n{kick}")
+}
+
+#[async_trait]
+impl Runs for RedisLedger {
+    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError> {
+        let mut call = self.scripts.begin.key(self.run_key(&run.id));
+        call.arg(&run.kick)
+            .arg(run.hop)
+            .arg(&run.token)
+            .arg(&run.worker);
+        call.arg(millis(lease)).arg(millis(REMEMBERED));
+        let (word, number, worker): (String, u64, String) = self.line.call(&call).await?;
+        Ok(match word.as_str() {
+            "finished" => Standing::Finished,
+            "superseded" => Standing::Superseded,
+            "held" => Standing::Held {
+                remaining: Duration::from_millis(number),
+                worker,
+            },
+            _ => Standing::Granted {
+                starts: u32::try_from(number).unwrap_or(u32::MAX),
+            },
+        })
+    }
+
+    async fn renew(&self, runs: &[Run], lease: Duration) -> Result<(), LedgerError> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let mut call = self.scripts.renew.prepare_invoke();
+        call.arg(millis(lease)).arg(millis(REMEMBERED));
+        for run in runs {
+            call.key(self.run_key(&run.id));
+            call.arg(&run.kick).arg(&run.token).arg(&run.worker);
+        }
+        Ok(self.line.call(&call).await?)
+    }
+
+    async fn sent_on(&self, run: &Run, to: u32) -> Result<(), LedgerError> {
+        let mut commands = redis::pipe();
+        let (key, value) = (self.run_key(&run.id), sent_on(&run.kick, to));
+        commands.cmd("SET").arg(key).arg(value);
+        commands.arg("PX").arg(millis(REMEMBERED)).ignore();
+        Ok(self.line.run(&commands).await?)
+    }
+
+    async fn release(&self, run: &Run) -> Result<(), LedgerError> {
+        let mut call = self.scripts.release.key(self.run_key(&run.id));
+        call.arg(&run.token);
+        Ok(self.line.call(&call).await?)
+    }
+
+    async fn sighting(&self, id: &MessageId) -> Result<Option<Sighting>, LedgerError> {
+        let mut commands = redis::pipe();
+        commands.cmd("GET").arg(self.run_key(id)).cmd("TIME");
+        let (text, (seconds, micros)): (Option<String>, (u64, u64)) =
+            self.line.run(&commands).await?;
+        Ok(text.and_then(|text| seen(&text, seconds * 1000 + micros / 1000)))
+    }
+}
+
+/// What the stored string says at this time, in milliseconds.
+fn seen(text: &str, now: u64) -> Option<Sighting> {
+    let mut fields = text.splitn(6, '\n');
+    let state = fields.next()?;
+    let (_token, until) = (fields.next()?, fields.next()?.parse::<u64>().ok()?);
+    let (number, worker) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
+    Some(match state {
+        "r" if until > now => Sighting::Running {
+            worker,
+            starts: number,
+        },
+        "r" => Sighting::Abandoned {
+            worker,
+            starts: number,
+        },
+        "w" => Sighting::SentOn { hop: number },
+        _ => Sighting::Finished,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_reads_as_it_was_meant() {
+        let running = "r\ntoken\n1000\n2\nrender@host:7\nany\nkick";
+        let worker = || "render@host:7".to_owned();
+        let table = [
+            (
+                running,
+                999,
+                Some(Sighting::Running {
+                    worker: worker(),
+                    starts: 2,
+                }),
+            ),
+            (
+                running,
+                1000,
+                Some(Sighting::Abandoned {
+                    worker: worker(),
+                    starts: 2,
+                }),
+            ),
+            (&sent_on("k", 3), 0, Some(Sighting::SentOn { hop: 3 })),
+            (&finished("k"), 0, Some(Sighting::Finished)),
+            ("r\nhalf", 0, None),
+        ];
+        for (text, now, expected) in table {
+            assert_eq!(seen(text, now), expected, "{text:?}");
+        }
+    }
+}

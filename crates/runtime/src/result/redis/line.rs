@@ -1,0 +1,129 @@
+//! The line to one Redis: commands in bounded time, repeated once if the connection broke under them. Every command of ours
+//! may be repeated. Knows no keys.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
+use tokio::time::timeout;
+
+use super::super::ResultError;
+use crate::error::BoxError;
+use crate::ledger::LedgerError;
+
+/// The most that one command may take, reconnecting included.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that the store may take to answer; the library's own default of half a second is short for 8 MiB.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most that a connect may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest pause between two of the library's reconnects.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How many commands may stand in line for the socket.
+const PIPELINE: usize = 512;
+
+/// One connection for commands, shared by all who clone it.
+#[derive(Clone)]
+pub(crate) struct Line {
+    manager: ConnectionManager,
+    place: String,
+}
+
+/// The server did not answer, or not as it should.
+pub(crate) struct Broken {
+    place: String,
+    source: BoxError,
+}
+
+impl Line {
+    /// A line that connects when it is first used.
+    pub(crate) fn to(client: Client, place: String) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_max_delay(LONGEST_PAUSE)
+            .set_pipeline_buffer_size(PIPELINE);
+        let manager = ConnectionManager::new_lazy_with_config(client, config)?;
+        Ok(Self { manager, place })
+    }
+
+    /// Host and port, never the password.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Runs the commands.
+    pub(crate) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Broken> {
+        let mut manager = self.manager.clone();
+        let twice = async {
+            match commands.query_async(&mut manager).await {
+                Err(error) if worth_repeating(&error) => commands.query_async(&mut manager).await,
+                answer => answer,
+            }
+        };
+        self.in_time(twice).await
+    }
+
+    /// Runs a script, sending its text only to a server that does not know it yet.
+    pub(crate) async fn call<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Broken> {
+        let mut manager = self.manager.clone();
+        let twice = async {
+            match script.invoke_async(&mut manager).await {
+                Err(error) if worth_repeating(&error) => script.invoke_async(&mut manager).await,
+                answer => answer,
+            }
+        };
+        self.in_time(twice).await
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, Broken> {
+        let answer = timeout(COMMAND_TIMEOUT, answer);
+        let answer = answer.await.map_err(|late| self.broken(late))?;
+        answer.map_err(|error| self.broken(error))
+    }
+
+    pub(crate) fn broken(&self, source: impl Into<BoxError>) -> Broken {
+        Broken {
+            place: self.place.clone(),
+            source: source.into(),
+        }
+    }
+}
+
+fn worth_repeating(error: &RedisError) -> bool {
+    error.is_io_error() && !error.is_timeout()
+}
+
+impl From<Broken> for ResultError {
+    fn from(Broken { place, source }: Broken) -> Self {
+        Self::Unreachable { place, source }
+    }
+}
+
+impl From<Broken> for LedgerError {
+    fn from(Broken { place, source }: Broken) -> Self {
+        Self { place, source }
+    }
+}
+
+/// A time in whole milliseconds; Redis refuses one of nothing.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, i64::MAX as u64 / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_never_nothing() {
+        assert_eq!(millis(Duration::ZERO), 1);
+        assert_eq!(millis(Duration::from_secs(2)), 2000);
+        assert!(millis(Duration::MAX) < i64::MAX as u64);
+    }
+}

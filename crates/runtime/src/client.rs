@@ -21,6 +21,8 @@ use crate::outbound::Outbound;
 use crate::queue::{Priority, Queue};
 use crate::result::Results;
 use crate::task::Task;
+use crate::unique::{self, Mode};
+pub use crate::unique::{Kicked, UniqueKick};
 
 /// How many messages of one `kick_all` wait for their confirms at once.
 const CONFIRMS_IN_FLIGHT: usize = 256;
@@ -70,8 +72,11 @@ impl Tasks {
     #[allow(clippy::needless_pass_by_value)] // A kick takes the task: there is no use for it afterwards.
     pub fn kick<T: Task>(&self, task: T) -> Kick<'_, T> {
         let args = Args::of(&task);
+        let mut order = Order::new(self, T::NAME, T::QUEUE, args, T::POLICY.priority);
+        order.unique_key = task.unique_key();
+        order.expires = T::POLICY.expires;
         Kick {
-            order: Order::new(self, T::NAME, T::QUEUE, args, T::POLICY.priority),
+            order,
             task: PhantomData,
         }
     }
@@ -159,6 +164,12 @@ macro_rules! order_methods {
             self
         }
 
+        /// How long from now it may still run, all attempts and waits included; then it is dead as `expired`.
+        pub fn expires(mut self, after: Duration) -> Self {
+            self.order.expires = Some(after);
+            self
+        }
+
         /// Sends it to another queue than the task's own.
         pub fn on(mut self, queue: Queue) -> Self {
             self.order.queue = queue;
@@ -167,8 +178,25 @@ macro_rules! order_methods {
     };
 }
 
-impl<T: Task> Kick<'_, T> {
+impl<'a, T: Task> Kick<'a, T> {
     order_methods!();
+
+    /// Kicks unless an earlier kick of the same work is under way: queued, delayed or running, and not older than `window`.
+    /// The same is what has the same [`Task::unique_key`], or the same args.
+    pub fn unique_for(self, window: Duration) -> UniqueKick<'a, T> {
+        UniqueKick::new(self.order, Mode::UntilDone, window)
+    }
+
+    /// Kicks unless the same work was kicked within `window`, done or not.
+    pub fn throttle(self, window: Duration) -> UniqueKick<'a, T> {
+        UniqueKick::new(self.order, Mode::Throttle, window)
+    }
+
+    /// Runs `pause` after the last such kick: an earlier one of the same work that has not started is superseded, and its
+    /// record says so. The delay is the pause.
+    pub fn debounce(self, pause: Duration) -> UniqueKick<'a, T> {
+        UniqueKick::new(self.order, Mode::Debounce, pause)
+    }
 }
 
 impl KickNamed<'_> {
@@ -194,14 +222,18 @@ impl<'a> IntoFuture for KickNamed<'a> {
 }
 
 /// What both kicks collect before they are sent.
-struct Order<'a> {
-    tasks: &'a Tasks,
+pub(crate) struct Order<'a> {
+    pub(crate) tasks: &'a Tasks,
     name: String,
     queue: Queue,
     args: Result<Args, ArgsError>,
-    id: MessageId,
+    pub(crate) id: MessageId,
     priority: Priority,
-    delay: Duration,
+    pub(crate) delay: Duration,
+    expires: Option<Duration>,
+    pub(crate) unique_key: Option<String>,
+    /// Labels beside those that every kick has.
+    pub(crate) extra: Labels,
 }
 
 impl<'a> Order<'a> {
@@ -220,16 +252,32 @@ impl<'a> Order<'a> {
             id: MessageId::new(),
             priority,
             delay: Duration::ZERO,
+            expires: None,
+            unique_key: None,
+            extra: Labels::default(),
         }
     }
 
-    async fn send(self) -> Result<AnyHandle, KickError> {
+    /// What the ledger calls this work.
+    pub(crate) fn unique_name(&self) -> Result<String, KickError> {
+        let args = match &self.args {
+            Ok(args) => serde_json::to_vec(&(&args.positional, &args.keyword)),
+            Err(error) => return Err(error.clone().into()),
+        };
+        let args = args.expect("string keys and JSON values always serialize");
+        Ok(unique::name(&self.name, self.unique_key.as_deref(), &args))
+    }
+
+    pub(crate) async fn send(self) -> Result<AnyHandle, KickError> {
         let tasks = self.tasks;
         tasks.send(self.outbound()?).await
     }
 
     fn outbound(self) -> Result<Outbound, KickError> {
-        let mut labels = Labels::default();
+        let mut labels = self.extra;
+        if let Some(after) = self.expires {
+            labels.set_float(label::EXPIRES_AT, unix_seconds_after(after));
+        }
         labels.set_int(label::PRIORITY, i64::from(self.priority.number()));
         labels.set_float(label::QUEUED_AT, unix_seconds_after(self.delay));
         labels.set_text(label::KICK, new_kick());

@@ -3,23 +3,66 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::client::Tasks;
 use crate::job::Job;
+use crate::ledger::Progress;
 use crate::message::{Labels, MessageId};
+use crate::worker::running::Underway;
 
 /// A handler's surroundings. Cheap to clone.
 #[derive(Clone)]
 pub struct TaskContext {
     job: Arc<Job>,
     tasks: Tasks,
+    underway: Arc<Underway>,
+    written: Arc<Notify>,
+}
+
+/// What makes a handler's own effects idempotent: see [`TaskContext::fence`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The same for every attempt at one kick: a key under which an effect is done once.
+    pub key: String,
+    /// Greater in each attempt that the runtime sent on: what has seen a greater one refuses a smaller one.
+    pub number: u64,
 }
 
 impl TaskContext {
-    pub(crate) fn new(job: Arc<Job>, tasks: Tasks) -> Self {
-        Self { job, tasks }
+    pub(crate) fn new(
+        job: Arc<Job>,
+        tasks: Tasks,
+        underway: Arc<Underway>,
+        written: Arc<Notify>,
+    ) -> Self {
+        Self {
+            job,
+            tasks,
+            underway,
+            written,
+        }
+    }
+
+    /// Says how far the task is: a fraction in 0..=1, and anything beside it. Cheap, and never waits: the last word is written
+    /// down every half a second or so, where the handle and a TaskIQ client find it.
+    pub fn progress(&self, fraction: f64, detail: impl Serialize) {
+        let detail = serde_json::to_value(detail).unwrap_or_default();
+        self.underway.say(Progress::started(fraction, detail));
+        self.written.notify_one();
+    }
+
+    /// What makes the handler's own effects idempotent, where the runtime's at-least-once is not enough.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        let run = &self.underway.run;
+        Fence {
+            key: format!("{}/{}", run.id, run.kick),
+            number: run.hop.into(),
+        }
     }
 
     /// The id of the message, the same for every attempt.

@@ -1,5 +1,6 @@
 //! One attempt as middleware sees it. Values only: running it is the worker's, deciding the middleware's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Span;
@@ -13,7 +14,7 @@ use crate::task::Policy;
 #[derive(Debug)]
 pub struct Job {
     /// What was asked for.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// The queue it came from.
     pub queue: Queue,
     /// The level it waited on.
@@ -22,6 +23,8 @@ pub struct Job {
     pub attempt: u32,
     /// The task's policy, with what the message's own labels say instead.
     pub policy: Policy,
+    /// How long this attempt may take: the policy's timeout, or what is left until the message expires.
+    pub time_limit: Duration,
     /// How it is asked to end.
     pub stop: Stop,
     /// The attempt's `taskiq.<task>` span.

@@ -61,9 +61,11 @@ pub mod duration;
 pub mod error;
 pub mod handle;
 pub mod handler;
+mod history;
 pub mod host;
 mod job;
 pub mod ledger;
+pub mod limit;
 pub mod message;
 pub mod middleware;
 mod outbound;
@@ -77,10 +79,12 @@ mod stop;
 pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unique;
 pub mod worker;
 
+pub use history::FailedAttempt;
 pub use job::Job;
-pub use stop::Stop;
+pub use stop::{Stop, StopReason};
 
 /// Everything that a file with tasks and handlers needs.
 pub mod prelude {
@@ -88,13 +92,14 @@ pub mod prelude {
     pub use sapari_macros::{FromRef, task};
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::client::Tasks;
+    pub use crate::client::{Kicked, Tasks};
     pub use crate::context::TaskContext;
     pub use crate::duration::{hours, minutes, seconds};
     pub use crate::error::{Classify, TaskError, TaskResult};
     pub use crate::handle::Handle;
     pub use crate::handler::{FromRef, State};
     pub use crate::job::Job;
+    pub use crate::limit::Limit;
     pub use crate::middleware::{Middleware, Next};
     pub use crate::outcome::Outcome;
     pub use crate::queue::{Priority, Queue};

@@ -1,6 +1,7 @@
 //! A message on its way out, and why it may not get there: what the kicking side and its middleware both speak of.
 
 use crate::broker::PublishError;
+use crate::ledger::LedgerError;
 use crate::message::{ArgsError, Message, Route};
 
 /// A message on its way out, and where it goes.
@@ -22,6 +23,10 @@ pub enum KickError {
     /// The broker did not take it, or did not say so.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The ledger that holds unique keys could not be asked. Nothing was kicked, unless it was debounced: then it runs, and an
+    /// earlier one may, too.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A middleware refused it.
     #[error("the kick was refused: {0}")]
     Refused(String),
@@ -34,6 +39,7 @@ impl KickError {
         match self {
             Self::BadArgs(_) => "BadArgs",
             Self::Publish(error) => error.type_name(),
+            Self::Ledger(_) => "Ledger",
             Self::Refused(_) => "Refused",
         }
     }

@@ -36,6 +36,38 @@ pub enum Outcome {
     },
     /// The worker is going away: handed back, no attempt counted.
     Interrupted,
+    /// It is not wanted any more: the end, without a dead letter.
+    Cancelled {
+        /// Why not: somebody cancelled it, or a later kick took its place.
+        why: Cancelled,
+    },
+}
+
+/// Why a message is not wanted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// Somebody cancelled it.
+    Asked,
+    /// A later kick with the same key took its place.
+    Superseded,
+}
+
+impl Cancelled {
+    /// The reason as it stands in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Asked => "the task was cancelled",
+            Self::Superseded => "a later kick with the same key took the task's place",
+        }
+    }
 }
 
 impl Outcome {
@@ -49,6 +81,7 @@ impl Outcome {
             Self::Snooze { .. } => "snooze",
             Self::Dead { .. } => "dead",
             Self::Interrupted => "interrupted",
+            Self::Cancelled { .. } => "cancelled",
         }
     }
 
@@ -63,7 +96,9 @@ impl Outcome {
             Self::Failed(error) | Self::Retry { error, .. } | Self::Dead { error, .. } => {
                 Some(error)
             }
-            Self::Done(_) | Self::Snooze { .. } | Self::Interrupted => None,
+            Self::Done(_) | Self::Snooze { .. } | Self::Interrupted | Self::Cancelled { .. } => {
+                None
+            }
         }
     }
 }
@@ -86,11 +121,15 @@ pub enum DeadReason {
     ResultTooLarge,
     /// It was to run again, but the broker can never take it: too large, or delayed for too long.
     Unpublishable,
+    /// It killed its worker, time and again.
+    Poison,
+    /// It was too late to run.
+    Expired,
 }
 
 impl DeadReason {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Permanent,
         Self::Exhausted,
         Self::BadArgs,
@@ -98,6 +137,8 @@ impl DeadReason {
         Self::Undecodable,
         Self::ResultTooLarge,
         Self::Unpublishable,
+        Self::Poison,
+        Self::Expired,
     ];
 
     /// The reason of this name.
@@ -117,6 +158,8 @@ impl DeadReason {
             Self::Undecodable => "undecodable",
             Self::ResultTooLarge => "result_too_large",
             Self::Unpublishable => "unpublishable",
+            Self::Poison => "poison",
+            Self::Expired => "expired",
         }
     }
 }

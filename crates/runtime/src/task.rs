@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::duration::{hours, minutes, seconds};
+use crate::limit::{Limit, MAX_LIMITS};
 use crate::queue::{Priority, Queue};
 
 /// A kind of work. The args struct *is* the task.
@@ -42,6 +43,16 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn correlation(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+
+    /// What limits that are counted `per_key` count by: a customer, a host. It stands in the ledger as it is.
+    fn limit_key(&self) -> Option<String> {
+        None
+    }
+
+    /// What makes two kicks the same piece of work for `unique_for`, `throttle` and `debounce`; none: all of the args.
+    fn unique_key(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How a task is run: attempts, timeout, priority, backoff, and how long its result is kept.
@@ -52,16 +63,27 @@ pub struct Policy {
     pub(crate) priority: Priority,
     pub(crate) backoff: Backoff,
     pub(crate) keep_result: Duration,
+    pub(crate) abort_after: Duration,
+    pub(crate) expires: Option<Duration>,
+    pub(crate) cost: u16,
+    pub(crate) worker_deaths: u32,
+    pub(crate) limits: [Option<Limit>; MAX_LIMITS],
 }
 
 impl Policy {
-    /// Three attempts of at most five minutes, normal priority, exponential backoff, results kept for a day.
+    /// Three attempts of at most five minutes, normal priority, exponential backoff, results kept for a day; eight seconds to
+    /// tidy up after a timeout, one slot, no limits, and dead after it has killed three workers.
     pub const DEFAULT: Self = Self {
         attempts: 3,
         timeout: minutes(5),
         priority: Priority::Normal,
         backoff: Backoff::DEFAULT,
         keep_result: hours(24),
+        abort_after: seconds(8),
+        expires: None,
+        cost: 1,
+        worker_deaths: 3,
+        limits: [None; MAX_LIMITS],
     };
 
     /// At most `attempts` runs, the first included; at least one.
@@ -71,7 +93,7 @@ impl Policy {
         self
     }
 
-    /// The longest that one attempt may take before its token trips.
+    /// The longest that one attempt may take before its token trips: the soft deadline. See [`abort_after`](Self::abort_after).
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -103,6 +125,65 @@ impl Policy {
     pub const fn keep_result(mut self, ttl: Duration) -> Self {
         self.keep_result = ttl;
         self
+    }
+
+    /// Keeps no result: nobody can wait for it, and a message costs no write to the result store. A worker that dies in its first
+    /// run of a message is then not counted among the [`worker_deaths`](Self::worker_deaths), if that run was short.
+    #[must_use]
+    pub const fn keep_no_result(self) -> Self {
+        self.keep_result(Duration::ZERO)
+    }
+
+    /// How long an attempt may tidy up once it was asked to end, by its timeout, a cancel or a drain; then it is dropped: the
+    /// hard deadline. At least longer than a child process gets between TERM and KILL.
+    #[must_use]
+    pub const fn abort_after(mut self, tidy_up: Duration) -> Self {
+        self.abort_after = tidy_up;
+        self
+    }
+
+    /// How long after its kick a message may still run, all attempts and waits included; then it is dead as `expired`.
+    #[must_use]
+    pub const fn expires(mut self, after: Duration) -> Self {
+        self.expires = Some(after);
+        self
+    }
+
+    /// How many slots one attempt takes; at least one. More than a worker has counts as all of them.
+    #[must_use]
+    pub const fn slots(mut self, cost: u16) -> Self {
+        self.cost = if cost == 0 { 1 } else { cost };
+        self
+    }
+
+    /// How many workers a message may kill before it is dead as `poison`; at least one. Handing back never counts.
+    #[must_use]
+    pub const fn worker_deaths(mut self, deaths: u32) -> Self {
+        self.worker_deaths = if deaths == 0 { 1 } else { deaths };
+        self
+    }
+
+    /// One more limit.
+    ///
+    /// # Panics
+    /// When there are more than [`MAX_LIMITS`]; in a constant, that is a compile error.
+    #[must_use]
+    pub const fn limit(mut self, limit: Limit) -> Self {
+        let mut place = 0;
+        while self.limits[place].is_some() {
+            place += 1;
+            assert!(place < MAX_LIMITS, "a task has at most 4 limits");
+        }
+        self.limits[place] = Some(limit);
+        self
+    }
+
+    pub(crate) fn keeps_result(&self) -> bool {
+        !self.keep_result.is_zero()
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limits[0].is_some()
     }
 }
 

@@ -311,10 +311,11 @@ impl Unsettled {
 
 impl MemoryConsumer {
     /// What is ready now, or else when to look again.
-    fn take(&self) -> Result<Delivery, Option<Instant>> {
+    fn take(&self, wanted: impl Fn(Level) -> bool) -> Result<Delivery, Option<Instant>> {
         let taken = self.broker.with_queue(self.queue, |state| {
             state.release_due(Instant::now());
-            let may_take = |level| self.unsettled.at(level).load(Ordering::SeqCst) < self.prefetch;
+            let room = |level| self.unsettled.at(level).load(Ordering::SeqCst) < self.prefetch;
+            let may_take = |level| wanted(level) && room(level);
             state.take_highest(may_take).ok_or_else(|| state.next_due())
         });
         let (level, stored) = taken.unwrap_or(Err(None))?;
@@ -348,7 +349,7 @@ impl Consumer for MemoryConsumer {
             let changed = self.broker.shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match self.take() {
+            match self.take(|_| true) {
                 Ok(delivery) => return Some(delivery),
                 Err(None) => changed.await,
                 Err(Some(due)) => {
@@ -356,6 +357,10 @@ impl Consumer for MemoryConsumer {
                 }
             }
         }
+    }
+
+    fn take_above(&mut self, level: Level) -> Option<Delivery> {
+        self.take(|other| other > level).ok()
     }
 
     async fn stop(&mut self) {

@@ -103,6 +103,12 @@ pub trait Consumer: Send {
     /// Cancel-safe: a call that is dropped takes nothing.
     async fn next(&mut self) -> Option<Delivery>;
 
+    /// A delivery that is here already and waits on a level above this one; takes nothing else.
+    fn take_above(&mut self, level: Level) -> Option<Delivery> {
+        let _ = level;
+        None
+    }
+
     /// For while no slot is free: hands back what has been received and has waited too long for one, so that another worker
     /// can start it. Never returns; cancel-safe. A broker that hands out only what is asked for has nothing to do.
     async fn hand_back_what_waits(&mut self) {
@@ -180,6 +186,8 @@ pub struct Delivery {
     pub level: Level,
     /// Whether the broker says that it was delivered before.
     pub redelivered: bool,
+    /// Whether it has waited in this process for a place in a limit.
+    pub(crate) parked: bool,
     receipt: Box<dyn Receipt>,
 }
 
@@ -198,8 +206,15 @@ impl Delivery {
             headers,
             level,
             redelivered,
+            parked: false,
             receipt,
         }
+    }
+
+    /// Whether its channel is gone: the broker delivers it again, and it is not to be started here.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.receipt.is_lost()
     }
 
     /// Splits off the right to settle, so that it can outlive the bytes.
@@ -231,6 +246,11 @@ pub trait Receipt: Send + Sync {
     /// # Errors
     /// [`Lost`]: the channel of the delivery is gone; the message is on its way back anyway.
     async fn hand_back(self: Box<Self>) -> Result<(), Lost>;
+
+    /// Whether the channel of the delivery is known to be gone.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// A delivery whose channel is gone: the broker has taken the message back by itself.

@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 /// Args that do not fit the task.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the args do not fit the task: {}", self.reason())]
 pub struct ArgsError {
     /// Where: names and indices, the outermost first; empty for the args as a whole.

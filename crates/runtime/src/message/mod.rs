@@ -34,6 +34,18 @@ pub mod label {
     pub const QUEUED_AT: &str = "_taskiq_queue_time";
     /// Tells this kick from another one with the same id.
     pub const KICK: &str = "kick";
+    /// How often the runtime has sent the message on: retries and snoozes.
+    pub const HOP: &str = "hop";
+    /// When it is too late to run, in seconds since 1970.
+    pub const EXPIRES_AT: &str = "expires_at";
+    /// The failed attempts so far, as JSON.
+    pub const HISTORY: &str = "history";
+    /// Since when it has met only workers that do not know its task, in seconds since 1970.
+    pub const UNKNOWN_SINCE: &str = "unknown_since";
+    /// The unique key that it holds until it ends.
+    pub const UNIQUE: &str = "unique";
+    /// The unique key that a later kick may have taken from it.
+    pub const DEBOUNCE: &str = "debounce";
     /// The timetable entry that kicked it.
     pub const SCHEDULE_ID: &str = "schedule_id";
 }
@@ -99,9 +111,41 @@ impl Message {
     /// The same message as if it had never been tried.
     #[must_use]
     pub fn from_the_start(mut self) -> Self {
-        self.labels.remove(label::RETRIES);
+        let of_this_life = [
+            label::RETRIES,
+            label::HOP,
+            label::HISTORY,
+            label::UNKNOWN_SINCE,
+            label::EXPIRES_AT,
+            label::UNIQUE,
+            label::DEBOUNCE,
+        ];
+        of_this_life
+            .iter()
+            .for_each(|name| self.labels.remove(name));
         self.labels.set_text(label::KICK, new_kick());
         self
+    }
+
+    /// How often the runtime has sent it on.
+    #[must_use]
+    pub fn hop(&self) -> u32 {
+        let hop = self.labels.int(label::HOP).unwrap_or(0);
+        u32::try_from(hop).unwrap_or(0)
+    }
+
+    /// The same message, sent on once more.
+    #[must_use]
+    pub(crate) fn next_hop(mut self) -> Self {
+        let hop = i64::from(self.hop()) + 1;
+        self.labels.set_int(label::HOP, hop);
+        self
+    }
+
+    /// How long it may still run, by its own labels; none when it does not say. Nothing is left when it has expired.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let left = self.labels.float(label::EXPIRES_AT)? - unix_seconds();
+        Some(Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(Duration::MAX))
     }
 
     /// What tells this kick from another one with the same id; kicks of Python do not say.
@@ -117,9 +161,15 @@ impl Message {
     }
 }
 
-/// What tells one kick from every other.
+/// What tells one kick from every other; it says when it was, so that an older cancel is not taken for its own.
 pub(crate) fn new_kick() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// When the kick was, in milliseconds since 1970, if it says so.
+pub(crate) fn kicked_at(kick: &str) -> Option<u64> {
+    let (seconds, nanos) = uuid::Uuid::parse_str(kick).ok()?.get_timestamp()?.to_unix();
+    Some(seconds * 1000 + u64::from(nanos) / 1_000_000)
 }
 
 /// Now, in seconds since 1970: what travels with a message as the time it was queued.

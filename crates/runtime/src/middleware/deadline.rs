@@ -1,4 +1,5 @@
-//! Bounds one attempt: at the timeout the token trips; a handler that does not end soon after is dropped.
+//! Bounds one attempt: at the timeout the token trips; a handler that does not end soon after is dropped. What was cancelled
+//! or interrupted gets the same time to end, and no more.
 //! A handler that blocks its thread cannot be dropped: that is what `#[task(blocking)]` is for.
 
 use std::time::Duration;
@@ -7,13 +8,10 @@ use async_trait::async_trait;
 use tokio::time::{sleep, timeout};
 
 use super::{Middleware, Next};
-use crate::duration::seconds;
 use crate::error::{ErrorKind, TaskError};
 use crate::job::Job;
-use crate::outcome::Outcome;
-
-/// How long a handler may tidy up after its token has tripped; longer than a child process gets between TERM and KILL.
-pub(crate) const TIDY_UP: Duration = seconds(8);
+use crate::outcome::{Cancelled, Outcome};
+use crate::stop::StopReason;
 
 pub(super) struct Deadline;
 
@@ -28,11 +26,18 @@ impl Middleware for Deadline {
         tokio::pin!(running);
         tokio::select! {
             outcome = &mut running => return outcome,
-            () = sleep(job.policy.timeout) => job.stop.time_out(),
+            () = sleep(job.time_limit) => job.stop.time_out(),
+            () = job.stop.called_off() => {}
         }
-        match timeout(TIDY_UP, running).await {
-            Ok(done @ Outcome::Done(_)) => done,
-            _ => Outcome::Failed(too_long(job.policy.timeout)),
+        let ended = timeout(job.policy.abort_after, running).await;
+        match (ended, job.stop.reason()) {
+            // What was finished in spite of it is finished.
+            (Ok(done @ Outcome::Done(_)), _) => done,
+            (_, Some(StopReason::Cancelled)) => Outcome::Cancelled {
+                why: Cancelled::Asked,
+            },
+            (_, Some(StopReason::Interrupted)) => Outcome::Interrupted,
+            _ => Outcome::Failed(too_long(job.time_limit)),
         }
     }
 }

@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(crate) use deadline::TIDY_UP;
-
 use crate::broker::{Broker, Parcel};
 use crate::job::Job;
 use crate::outbound::KickError;

@@ -1,11 +1,14 @@
 //! Decides what a failure means: another attempt after a pause, or the end. A pure function; settle carries it out.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Middleware, Next};
 use crate::error::{ErrorKind, TaskError};
 use crate::job::Job;
-use crate::outcome::{DeadReason, Outcome};
+use crate::outcome::{Cancelled, DeadReason, Outcome};
+use crate::stop::StopReason;
 use crate::task::Policy;
 
 pub(super) struct Retry;
@@ -20,7 +23,15 @@ impl Middleware for Retry {
         match next.run(job).await {
             // Whatever a handler returns once the worker has asked it to end, it was the asking that ended it.
             Outcome::Failed(_) if job.stop.interrupted() => Outcome::Interrupted,
-            Outcome::Failed(error) => decide(error, job.attempt, &job.policy, dice()),
+            Outcome::Failed(_) if job.stop.reason() == Some(StopReason::Cancelled) => {
+                Outcome::Cancelled {
+                    why: Cancelled::Asked,
+                }
+            }
+            Outcome::Failed(error) => {
+                let decided = decide(error, job.attempt, &job.policy, dice());
+                unless_too_late(decided, job.message.time_left())
+            }
             other => other,
         }
     }
@@ -47,6 +58,22 @@ fn decide(error: TaskError, attempt: u32, policy: &Policy, dice: f64) -> Outcome
             error,
             after: policy.backoff.pause(attempt, dice),
         },
+    }
+}
+
+/// What would only run again when it is too late has come to its end.
+fn unless_too_late(outcome: Outcome, left: Option<Duration>) -> Outcome {
+    let Some(left) = left else { return outcome };
+    match outcome {
+        Outcome::Retry { error, after } if after >= left => Outcome::Dead {
+            reason: DeadReason::Expired,
+            error: error.context("no time is left for another attempt"),
+        },
+        Outcome::Snooze { after } if after >= left => Outcome::Dead {
+            reason: DeadReason::Expired,
+            error: TaskError::permanent("it would come back when it is too late to run"),
+        },
+        other => other,
     }
 }
 
@@ -94,6 +121,23 @@ mod tests {
         ];
         for (kind, attempt, expected) in table {
             assert_eq!(word(kind, attempt), expected, "{kind:?}, attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn what_would_come_back_too_late_is_dead() {
+        let retry = || decide(TaskError::from("x"), 1, &Policy::DEFAULT, 1.0);
+        let snooze = || Outcome::Snooze { after: seconds(2) };
+        let table = [
+            (retry(), None, "retry"),
+            (retry(), Some(seconds(3)), "retry"),
+            (retry(), Some(seconds(2)), "dead"),
+            (snooze(), Some(seconds(3)), "snooze"),
+            (snooze(), Some(seconds(2)), "dead"),
+            (Outcome::Interrupted, Some(Duration::ZERO), "interrupted"),
+        ];
+        for (outcome, left, expected) in table {
+            assert_eq!(unless_too_late(outcome, left).word(), expected);
         }
     }
 

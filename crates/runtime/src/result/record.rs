@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::TaskError;
-use crate::outcome::DeadReason;
+use crate::history::{self, FailedAttempt};
+use crate::outcome::{Cancelled, DeadReason};
 
 use super::{MAX_RESULT_BYTES, ResultError};
 
@@ -21,6 +22,8 @@ pub struct Record {
     pub execution_time: Duration,
     /// Which kick it is the record of, when the id alone does not say.
     pub kick: Option<String>,
+    /// The attempts that failed before, oldest first; the latest of them if there were many.
+    pub history: Vec<FailedAttempt>,
 }
 
 /// Why a task has no output.
@@ -42,7 +45,31 @@ impl Record {
             outcome: Ok(output),
             execution_time,
             kick: None,
+            history: Vec::new(),
         }
+    }
+
+    /// The record of a task that is not wanted any more.
+    #[must_use]
+    pub fn cancelled(why: Cancelled, execution_time: Duration) -> Self {
+        let failure = Failure {
+            error_type: "Cancelled".to_owned(),
+            reason: Some(why.as_str().to_owned()),
+            chain: vec![why.sentence().to_owned()],
+        };
+        Self {
+            outcome: Err(failure),
+            execution_time,
+            kick: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// The same record, with the attempts that failed before.
+    #[must_use]
+    pub fn after(mut self, history: Vec<FailedAttempt>) -> Self {
+        self.history = history;
+        self
     }
 
     /// The same record, of this kick.
@@ -64,6 +91,7 @@ impl Record {
             outcome: Err(failure),
             execution_time,
             kick: None,
+            history: Vec::new(),
         }
     }
 
@@ -128,6 +156,7 @@ struct WireError {
 
 const DEAD_REASON: &str = "dead_reason";
 const KICK: &str = "kick";
+const HISTORY: &str = "history";
 
 impl<'a> From<&'a Record> for WireRef<'a> {
     fn from(record: &'a Record) -> Self {
@@ -138,10 +167,14 @@ impl<'a> From<&'a Record> for WireRef<'a> {
             log: None,
             return_value: record.outcome.as_ref().ok().map(AsRef::as_ref),
             execution_time: record.execution_time.as_secs_f64(),
-            labels: [(DEAD_REASON, reason), (KICK, record.kick.clone())]
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?))))
-                .collect(),
+            labels: [
+                (DEAD_REASON, reason.map(Value::String)),
+                (KICK, record.kick.clone().map(Value::String)),
+                (HISTORY, history::value(&record.history)),
+            ]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
             error: failure.map(WireError::of),
         }
     }
@@ -156,6 +189,7 @@ impl From<Wire> for Record {
                 .map(str::to_owned)
         };
         let (reason, kick) = (label(DEAD_REASON), label(KICK));
+        let history = wire.labels.get(HISTORY).map(history::read);
         let outcome = if wire.is_err {
             Err(wire
                 .error
@@ -170,11 +204,21 @@ impl From<Wire> for Record {
             outcome,
             execution_time,
             kick,
+            history: history.unwrap_or_default(),
         }
     }
 }
 
 impl Failure {
+    /// Whether it ended because it was not wanted any more: cancelled, or superseded by a later kick.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        let words = [Cancelled::Asked, Cancelled::Superseded].map(Cancelled::as_str);
+        self.reason
+            .as_deref()
+            .is_some_and(|reason| words.contains(&reason))
+    }
+
     fn unknown() -> Self {
         Self {
             error_type: "Error".to_owned(),

@@ -9,134 +9,183 @@ use sapari_telemetry::trace_id_of;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
+use super::admit::{Course, admit};
 use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
-use super::settle::{Ending, settle};
+use super::running::Place;
+use super::settle::{self, Ending, settle};
 use crate::broker::{Delivery, Receipt};
 use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::job::Job;
-use crate::message::{Message, MessageId, Undecodable};
-use crate::middleware::{Core, TIDY_UP};
+use crate::message::{Message, Undecodable};
+use crate::middleware::Core;
 use crate::outcome::{DeadReason, Outcome};
 use crate::panics;
-use crate::result::{Failure, Record};
-use crate::stop::Stop;
+use crate::result::Failure;
 use crate::task::Policy;
 
 /// How long a slot rests after settling itself panicked: the message goes back, and must not go round as fast as it can.
 const REST: Duration = seconds(5);
+/// How long a delivery that found no room among those over a limit stays away.
+const NO_ROOM: Duration = seconds(1);
+
+/// The slots of one attempt. Given back when dropped, unless the watchdog gave them to others because the attempt is stuck.
+pub(super) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Slot {
+    pub(super) fn of(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            permit: Some(permit),
+        }
+    }
+
+    fn count(&self) -> u32 {
+        let count = self
+            .permit
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// They were given to others meanwhile.
+    fn is_gone(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.forget();
+        }
+    }
+}
 
 /// Runs and settles one delivery. The slot is free again when this ends.
-pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, slot: OwnedSemaphorePermit) {
+pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, mut slot: Slot) {
     // The handler's panics are caught further in, and are failures. One that reaches this is a bug of the runtime: the receipt
     // is dropped, which hands the message back.
-    if let Err(panic) = panics::catch_async(receive_and_run(&engine, delivery)).await {
+    let running = receive(&engine, delivery, &mut slot);
+    if let Err(panic) = panics::catch_async(running).await {
         tracing::error!(error = %panic.into_error(), "the runtime panicked around a task; please report it");
         sleep(REST).await;
     }
-    drop(slot);
 }
 
-async fn receive_and_run(engine: &Arc<Engine>, delivery: Delivery) {
-    let (reception, receipt) = Reception::of(delivery);
-    let claim = async {
-        match reception.id() {
-            Some(id) => Some(engine.running.claim(&id).await),
-            None => None,
-        }
-    };
-    let _claim = tokio::select! {
-        biased;
-        claim = claim => claim,
+async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
+    let (mut reception, receipt) = Reception::of(delivery);
+    if engine.interrupt.is_cancelled() {
         // The worker ends: what has not begun does not begin.
-        () = engine.interrupt.cancelled() => return super::settle::hand_back(receipt).await,
-    };
-    match record_of_a_finished(engine, &reception).await {
-        Some(Ok(_)) => acknowledge_duplicate(&reception, receipt).await,
-        finished => {
-            let failure = finished.and_then(Result::err);
+        return settle::hand_back(receipt).await;
+    }
+    match course(engine, &mut reception).await {
+        Course::Run(place, policy) => {
+            run_and_settle(engine, reception, receipt, place, policy, slot).await
+        }
+        Course::Settle(outcome, place, policy) => {
             let span = reception.span(engine);
-            run_and_settle(engine, reception, receipt, failure, span.clone())
-                .instrument(span)
+            let ending = Ending::without_running(outcome, place, policy, &span);
+            settle(engine, reception, receipt, ending, &span)
+                .instrument(span.clone())
                 .await;
         }
+        Course::Finished => settle_once_more(engine, reception, receipt).await,
+        Course::Superseded => {
+            settle::acknowledge_copy(&reception, receipt, "a later copy of it counts").await
+        }
+        Course::Copy(after) => settle::come_back(engine, &reception, receipt, after).await,
+        Course::OverLimit(gates, wait) => {
+            let first = reception.parked_before;
+            let delivery = reception.into_parked(receipt);
+            if let Err(surplus) = engine.parking.park(delivery, &gates, wait, first) {
+                let (reception, receipt) = Reception::of(surplus);
+                settle::come_back(engine, &reception, receipt, NO_ROOM).await;
+            }
+        }
+        Course::HandBack => settle::hand_back(receipt).await,
     }
 }
 
-/// What is stored for a redelivered message: a worker finished it and died before the ack. Its output is not made twice;
-/// its failure may not have reached the dead-letter queue, so it is settled once more, without running.
-async fn record_of_a_finished(
-    engine: &Engine,
-    reception: &Reception,
-) -> Option<Result<Box<RawValue>, Failure>> {
-    let message = reception.message.as_ref().ok()?;
-    if !reception.redelivered {
-        return None;
+async fn course(engine: &Engine, reception: &mut Reception) -> Course {
+    match &reception.message {
+        Err(reason) => Course::Settle(undecodable(reason), None, Policy::DEFAULT),
+        Ok(message) => {
+            let message = Arc::clone(message);
+            match engine.tasks.get(message.task.as_str()) {
+                Some(registered) => admit(engine, reception, &message, registered).await,
+                None => Course::Settle(unknown(engine, reception, &message), None, Policy::DEFAULT),
+            }
+        }
     }
-    let stored = engine.servers.results.load(&message.id).await;
-    // A record of another kick with the same id says nothing about this one.
-    let of_this = |record: &Record| record.kick.as_deref() == Some(&*reception.kick());
-    let record = stored.ok().flatten().filter(of_this);
-    record.map(|record| record.outcome)
 }
 
-async fn acknowledge_duplicate(reception: &Reception, receipt: Box<dyn Receipt>) {
-    let id = reception.id();
-    let task_id = id.as_ref().map_or("", MessageId::as_str);
-    tracing::info!(
-        task_id,
-        "redelivered after it had finished: acked, not run again"
-    );
-    super::settle::ack(receipt).await;
+/// A worker finished it and died before the ack. Its output is not made twice; its failure may not have reached the
+/// dead-letter queue, so it is settled once more, without running.
+async fn settle_once_more(engine: &Arc<Engine>, reception: Reception, receipt: Box<dyn Receipt>) {
+    let stored = match reception.id() {
+        Some(id) => engine.servers.results.load(&id).await.ok().flatten(),
+        None => None,
+    };
+    match stored.map(|record| record.outcome) {
+        Some(Err(failure)) if !failure.is_cancelled() => {
+            let span = reception.span(engine);
+            let outcome = dead_already(&failure);
+            let ending = Ending::without_running(outcome, None, Policy::DEFAULT, &span);
+            settle(engine, reception, receipt, ending, &span)
+                .instrument(span.clone())
+                .await;
+        }
+        _ => settle::acknowledge_copy(&reception, receipt, "it had finished").await,
+    }
 }
 
 async fn run_and_settle(
     engine: &Arc<Engine>,
     reception: Reception,
     receipt: Box<dyn Receipt>,
-    failure: Option<Failure>,
-    span: Span,
+    place: Place,
+    policy: Policy,
+    slot: &mut Slot,
 ) {
-    let begun = Instant::now();
-    let (outcome, policy) = match (&reception.message, reception.known(engine), failure) {
-        (Err(reason), _, _) => (undecodable(reason), Policy::DEFAULT),
-        (Ok(_), _, Some(failure)) => (dead_already(&failure), Policy::DEFAULT),
-        (Ok(message), None, None) => (unknown(message), Policy::DEFAULT),
-        (Ok(message), Some(registered), None) => {
-            let job = reception.job(engine, message, registered, span.clone());
-            (run(engine, &job, registered).await, job.policy)
-        }
+    let span = reception.span(engine);
+    let Ok(message) = &reception.message else {
+        return;
     };
-    let ending = Ending {
-        outcome,
-        policy,
-        took: begun.elapsed(),
-        trace_id: trace_id_of(&span),
+    let Some(registered) = engine.tasks.get(message.task.as_str()) else {
+        return;
     };
-    settle(engine, reception, receipt, ending, &span).await;
-}
-
-/// Runs the stack, unless the worker ends first and the handler does not answer to that.
-async fn run(engine: &Engine, job: &Arc<Job>, registered: &Registered) -> Outcome {
-    let body = Body {
-        registered,
-        cx: TaskContext::new(Arc::clone(job), engine.client.clone()),
-    };
-    tokio::select! {
-        biased;
-        outcome = engine.stack.run(job, &body) => outcome,
-        () = abandoned(&job.stop) => Outcome::Interrupted,
+    let job = reception.job(engine, message, &place.underway, policy, span.clone());
+    let underway = Arc::clone(&place.underway);
+    underway.note_slots(slot.count());
+    async {
+        let begun = Instant::now();
+        let outcome = run(engine, &job, registered, &place).await;
+        let ending = Ending {
+            outcome,
+            place: Some(place),
+            policy,
+            took: begun.elapsed(),
+            trace_id: trace_id_of(&span),
+        };
+        settle(engine, reception, receipt, ending, &span).await;
+    }
+    .instrument(span.clone())
+    .await;
+    if underway.is_stuck() {
+        tracing::warn!(task_id = %underway.run.id, task = underway.task, "a stuck attempt has ended after all");
+        slot.is_gone();
     }
 }
 
-async fn abandoned(stop: &Stop) {
-    stop.worker_asked().await;
-    sleep(TIDY_UP).await;
+async fn run(engine: &Engine, job: &Arc<Job>, registered: &Registered, place: &Place) -> Outcome {
+    let cx = TaskContext::new(
+        Arc::clone(job),
+        engine.client.clone(),
+        Arc::clone(&place.underway),
+        Arc::clone(&engine.progress),
+    );
+    engine.stack.run(job, &Body { registered, cx }).await
 }
 
 /// The handler, innermost in the stack.
@@ -149,7 +198,7 @@ struct Body<'a> {
 impl Core for Body<'_> {
     async fn run(&self, job: &Job) -> Outcome {
         let output: Result<Box<RawValue>, TaskError> =
-            (self.registered.run)(job.message.args.clone(), self.cx.clone()).await;
+            (self.registered.run)(Arc::clone(&job.message), self.cx.clone()).await;
         output.map_or_else(Outcome::Failed, Outcome::Done)
     }
 }
@@ -161,7 +210,14 @@ fn undecodable(reason: &Undecodable) -> Outcome {
     }
 }
 
-fn unknown(message: &Message) -> Outcome {
+/// A name that nobody here knows waits for a worker that does, as in a rolling deploy, and is dead only after a while.
+fn unknown(engine: &Engine, reception: &mut Reception, message: &Message) -> Outcome {
+    let waited = reception.note_unknown();
+    if waited < engine.unknown_wait {
+        let after = super::unknown_pause(waited).min(engine.unknown_wait - waited);
+        tracing::warn!(task_id = %message.id, ?after, "no handler for this task in this worker: it waits for one that has it");
+        return Outcome::Snooze { after };
+    }
     let sentence = format!(
         "no handler for task {:?} in this worker; deploy one, or correct the name",
         message.task

@@ -1,29 +1,79 @@
-//! What every attempt of a running worker shares. Made once from the plan; nothing in it changes while the worker runs.
+//! What every attempt of a running worker shares. Made once from the plan; what changes in it while the worker runs changes
+//! by itself: counts, what was heard, what is under way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sapari_telemetry::framework::Parenting;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::Servers;
+use super::heard::Heard;
+use super::parking::Parking;
 use super::plan::{Plan, Registered};
 use super::running::Running;
 use crate::client::Tasks;
+use crate::ledger::Ledger;
 use crate::middleware::Stack;
 use crate::queue::Queue;
 
 /// What every attempt of a running worker shares.
 pub(super) struct Engine {
+    /// The worker's name, unique among all.
+    pub(super) name: String,
     pub(super) queue: Queue,
     pub(super) tasks: BTreeMap<&'static str, Registered>,
     pub(super) stack: Arc<Stack>,
     pub(super) servers: Servers,
+    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) client: Tasks,
     pub(super) parenting: Parenting,
     pub(super) running: Running,
+    pub(super) heard: Heard,
+    pub(super) parking: Parking,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) slot_count: u16,
+    /// How long a claim outlives its worker.
+    pub(super) lease: Duration,
+    /// How long a message that nobody here knows is waited for.
+    pub(super) unknown_wait: Duration,
+    pub(super) counts: Counts,
+    /// Says that an attempt has progress to be written down.
+    pub(super) progress: Arc<Notify>,
+    /// No more is taken.
+    pub(super) draining: AtomicBool,
     /// Trips when running attempts must end because the worker does.
     pub(super) interrupt: CancellationToken,
+}
+
+/// What the worker has done so far.
+#[derive(Default)]
+pub(super) struct Counts {
+    attempts: AtomicU64,
+    settled: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// The number of the next attempt.
+    pub(super) fn next_attempt(&self) -> u64 {
+        self.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn note_settled(&self, failed: bool) {
+        self.settled.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
+    }
+
+    /// Settled, and failed among them.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.settled), read(&self.failed))
+    }
 }
 
 impl Engine {
@@ -34,16 +84,50 @@ impl Engine {
             Arc::clone(&servers.results),
             Arc::clone(&stack),
         );
-        let tasks = std::mem::take(&mut plan.tasks);
         Self {
+            name: name_of(plan.queue),
             queue: plan.queue,
-            tasks,
+            tasks: std::mem::take(&mut plan.tasks),
             stack,
+            ledger: servers.results.ledger(),
             servers,
             client,
             parenting: plan.parenting,
             running: Running::default(),
+            heard: Heard::default(),
+            parking: Parking::default(),
+            slots: Arc::new(Semaphore::new(plan.slots.into())),
+            slot_count: plan.slots,
+            lease: plan.lease,
+            unknown_wait: plan.unknown_wait,
+            counts: Counts::default(),
+            progress: Arc::default(),
+            draining: AtomicBool::new(false),
             interrupt: CancellationToken::new(),
         }
+    }
+
+    /// How many slots are in use: those that a stuck attempt gave up are not.
+    pub(super) fn slots_in_use(&self) -> u16 {
+        let free = u16::try_from(self.slots.available_permits()).unwrap_or(u16::MAX);
+        self.slot_count.saturating_sub(free)
+    }
+}
+
+/// `render@host:4711-5f3c`: for people, and unique also among workers of one process.
+fn name_of(queue: Queue) -> String {
+    let unique = Uuid::new_v4().as_u128() as u16;
+    format!("{queue}@{}:{}-{unique:04x}", host(), std::process::id())
+}
+
+/// What this machine calls itself.
+pub(super) fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let name = name.ok().or_else(|| std::env::var("HOSTNAME").ok());
+    let name = name.unwrap_or_default().trim().to_owned();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
     }
 }

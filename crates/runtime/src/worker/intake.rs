@@ -1,16 +1,23 @@
 //! Takes a delivery for every free slot, highest level first, and spawns its attempt. It never takes what it cannot start.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admit::slots_of;
+use super::attempt::{self, Slot};
 use super::engine::Engine;
 use super::plan::Plan;
-use super::{Servers, WorkerError, attempt, drain};
+use super::{Servers, WorkerError, drain, keeper, parking, settle};
 use crate::broker::{Consumer, Delivery};
+
+/// How long a delivery that needs more slots than are free waits for them before it goes back.
+const HOLD: Duration = Duration::from_millis(400);
 
 impl Plan {
     /// Runs it: see [`Worker::run`](super::Worker::run).
@@ -32,25 +39,36 @@ async fn run(
     servers: Servers,
     shutdown: CancellationToken,
 ) -> Result<(), WorkerError> {
+    let window = window(&plan);
     let engine = Arc::new(Engine::new(&mut plan, servers));
     engine.servers.broker.declare(engine.queue).await?;
-    let mut consumer = engine
-        .servers
-        .broker
-        .consume(engine.queue, plan.slots)
-        .await?;
-    tracing::info!(queue = %engine.queue, slots = plan.slots, tasks = engine.tasks.len(), "ready");
+    // Before anything is taken: what was cancelled or paused must be known by then.
+    let keeper = keeper::start(&engine).await;
+    let mut consumer = engine.servers.broker.consume(engine.queue, window).await?;
+    tracing::info!(queue = %engine.queue, worker = engine.name, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 
     let attempts = TaskTracker::new();
-    let taken = take_until(&engine, &mut *consumer, &attempts, plan.slots, &shutdown).await;
+    let taken = take_until(&engine, &mut *consumer, &attempts, &shutdown).await;
+    engine.draining.store(true, Ordering::Release);
     consumer.stop().await;
-    drain::drain(
-        &attempts,
-        &engine.interrupt,
-        grace_of(&taken, plan.drain_grace),
-    )
-    .await;
+    for parked in engine.parking.clear() {
+        settle::hand_back_unread(parked).await;
+    }
+    let grace = grace_of(&taken, plan.drain_grace);
+    drain::drain(&attempts, &engine.interrupt, grace).await;
+    keeper.stop(&engine).await;
     taken
+}
+
+/// How many deliveries of a level may be here at once: one for each slot, and those that wait for a place in a limit.
+fn window(plan: &Plan) -> u16 {
+    let parked = if plan.is_limited() {
+        parking::PER_LEVEL
+    } else {
+        0
+    };
+    plan.slots
+        .saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
 }
 
 /// A worker that lost its consumer cannot ack any more: waiting longer would only repeat the work twice.
@@ -62,15 +80,15 @@ async fn take_until(
     engine: &Arc<Engine>,
     consumer: &mut dyn Consumer,
     attempts: &TaskTracker,
-    slots: u16,
     shutdown: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let slots = Arc::new(Semaphore::new(usize::from(slots)));
+    // How many slots to have before the next delivery is taken.
+    let mut wanted = 1;
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            taken = take_one(&slots, consumer) => match taken {
+            taken = take_one(engine, consumer, &mut wanted) => match taken {
                 Some((delivery, slot)) => attempts.spawn(attempt::attempt(Arc::clone(engine), delivery, slot)),
                 None => return Err(WorkerError::ConsumerGone(engine.queue)),
             },
@@ -81,13 +99,85 @@ async fn take_until(
 /// First a slot, then a delivery: the highest level is chosen when the slot is free, not before. Until then, what waits here
 /// goes back to where a worker with a free slot can take it.
 async fn take_one(
-    slots: &Arc<Semaphore>,
+    engine: &Engine,
     consumer: &mut dyn Consumer,
-) -> Option<(Delivery, OwnedSemaphorePermit)> {
-    let slot = tokio::select! {
-        biased;
-        slot = Arc::clone(slots).acquire_owned() => slot.ok()?,
-        () = consumer.hand_back_what_waits() => return None,
+    wanted: &mut u32,
+) -> Option<(Delivery, Slot)> {
+    loop {
+        engine.heard.resumed().await;
+        let slots = free_slots(engine, consumer, *wanted).await?;
+        // Paused while it waited: then nothing is taken.
+        if engine.heard.is_paused() {
+            continue;
+        }
+        let delivery = next(engine, consumer).await?;
+        let cost = slots_of(engine, &delivery.headers);
+        match fit(&engine.slots, slots, cost).await {
+            Some(slots) => {
+                *wanted = 1;
+                return Some((delivery, Slot::of(slots)));
+            }
+            // Others go on; the next one is taken when there is enough for this one.
+            None => {
+                *wanted = cost;
+                settle::hand_back_unread(delivery).await;
+            }
+        }
+    }
+}
+
+/// Waits for free slots; meanwhile what others could start goes back.
+async fn free_slots(
+    engine: &Engine,
+    consumer: &mut dyn Consumer,
+    wanted: u32,
+) -> Option<OwnedSemaphorePermit> {
+    let handing_back = async {
+        loop {
+            settle::hand_back_unread(engine.parking.overdue().await).await;
+        }
     };
-    Some((consumer.next().await?, slot))
+    tokio::select! {
+        biased;
+        slots = Arc::clone(&engine.slots).acquire_many_owned(wanted) => slots.ok(),
+        () = consumer.hand_back_what_waits() => None,
+        () = handing_back => None,
+    }
+}
+
+/// The next delivery: of those over a limit whose turn has come, or of the broker's, whichever is on the higher level.
+async fn next(engine: &Engine, consumer: &mut dyn Consumer) -> Option<Delivery> {
+    loop {
+        if let Some(level) = engine.parking.level_due() {
+            let higher = consumer.take_above(level);
+            if let Some(delivery) = higher.or_else(|| engine.parking.take_due()) {
+                if delivery.is_lost() {
+                    continue;
+                }
+                return Some(delivery);
+            }
+        }
+        tokio::select! {
+            biased;
+            delivery = consumer.next() => return delivery,
+            () = engine.parking.due() => {}
+        }
+    }
+}
+
+/// As many slots as the delivery needs: what is too much is given back at once, what is missing is waited for a little.
+async fn fit(
+    all: &Arc<Semaphore>,
+    mut slots: OwnedSemaphorePermit,
+    cost: u32,
+) -> Option<OwnedSemaphorePermit> {
+    let have = u32::try_from(slots.num_permits()).unwrap_or(u32::MAX);
+    if have > cost {
+        return slots.split(cost as usize);
+    }
+    if have < cost {
+        let missing = Arc::clone(all).acquire_many_owned(cost - have);
+        slots.merge(timeout(HOLD, missing).await.ok()?.ok()?);
+    }
+    Some(slots)
 }

@@ -1,13 +1,17 @@
 //! A worker: one role's handlers on one queue, registered by hand, run in a bounded number of slots.
 //! It takes broker and results when it runs, so that the same worker runs embedded, in a test, or against real servers.
 
+mod admit;
 mod attempt;
 mod drain;
 mod engine;
+mod heard;
 mod intake;
+mod keeper;
+mod parking;
 mod plan;
 mod reception;
-mod running;
+pub(crate) mod running;
 mod settle;
 
 use std::sync::Arc;
@@ -27,6 +31,12 @@ use crate::result::Results;
 pub struct Worker<S> {
     state: Arc<S>,
     plan: Plan,
+}
+
+/// How long a message that has waited so long for a worker that knows its task waits until the next look: half as long
+/// again, from one to thirty seconds.
+fn unknown_pause(waited: Duration) -> Duration {
+    (waited / 2).clamp(Duration::from_secs(1), Duration::from_secs(30))
 }
 
 /// A worker that could not start, or could not go on.
@@ -88,6 +98,21 @@ impl<S: Send + Sync + 'static> Worker<S> {
     #[must_use]
     pub fn drain_grace(mut self, grace: Duration) -> Self {
         self.plan.drain_grace = grace;
+        self
+    }
+
+    /// How long a claim outlives its worker: so long a message waits after its worker was killed. Nine seconds unless set; a
+    /// third of it is how often claims are renewed.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.plan = self.plan.lease(lease);
+        self
+    }
+
+    /// How long a message whose task nobody here knows waits for a worker that does; ten minutes unless set. Then it is dead.
+    #[must_use]
+    pub fn unknown_wait(mut self, wait: Duration) -> Self {
+        self.plan = self.plan.unknown_wait(wait);
         self
     }
 

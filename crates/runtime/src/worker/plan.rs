@@ -10,17 +10,25 @@ use sapari_telemetry::framework::Parenting;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::context::TaskContext;
-use crate::duration::seconds;
+use crate::duration::{minutes, seconds};
 use crate::error::{Classify, ErrorKind, TaskError, TaskResult};
 use crate::handler::Handler;
-use crate::message::Args;
+use crate::ledger::Gate;
+use crate::limit::Limit;
+use crate::message::Message;
 use crate::middleware::{Middleware, Stack};
 use crate::ping::ping;
 use crate::queue::Queue;
 use crate::task::{Backoff, Policy, Task};
 
 type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
-type Run = Arc<dyn Fn(Args, TaskContext) -> Running + Send + Sync>;
+type Run = Arc<dyn Fn(Arc<Message>, TaskContext) -> Running + Send + Sync>;
+type Gates = Arc<dyn Fn(&Message) -> Vec<Gate> + Send + Sync>;
+
+/// How long a claim outlives its worker: so long a message waits after its worker was killed.
+const LEASE: Duration = seconds(9);
+/// How long a rolling deploy may take before a task that only new workers know is taken for a mistake.
+const UNKNOWN_WAIT: Duration = minutes(10);
 
 /// A worker without its state's type.
 pub struct Plan {
@@ -30,6 +38,8 @@ pub struct Plan {
     pub(super) slots: u16,
     pub(super) drain_grace: Duration,
     pub(super) parenting: Parenting,
+    pub(super) lease: Duration,
+    pub(super) unknown_wait: Duration,
     problems: Vec<StartError>,
 }
 
@@ -38,6 +48,8 @@ pub struct Plan {
 pub(super) struct Registered {
     pub(super) policy: Policy,
     pub(super) run: Run,
+    /// The limits that a message has to pass.
+    pub(super) gates: Gates,
 }
 
 /// What a task looks like to a person.
@@ -53,8 +65,12 @@ pub struct TaskSummary {
     pub backoff: Backoff,
     /// The level of a kick that names no priority.
     pub level: u8,
-    /// How long its result is kept.
+    /// How long its result is kept; nothing when it keeps none.
     pub keep_result: Duration,
+    /// How many slots one attempt takes.
+    pub slots: u16,
+    /// Its limits across all workers, in words.
+    pub limits: Vec<String>,
 }
 
 /// A worker that is put together wrongly.
@@ -88,6 +104,8 @@ impl Plan {
             slots: u16::try_from(slots).unwrap_or(u16::MAX),
             drain_grace: seconds(30),
             parenting: Parenting::Child,
+            lease: LEASE,
+            unknown_wait: UNKNOWN_WAIT,
             problems: Vec::new(),
         };
         plan.insert::<(), ping>(Arc::new(()));
@@ -108,10 +126,11 @@ impl Plan {
 
     fn insert<S: Send + Sync + 'static, H: Handler<S>>(&mut self, state: Arc<S>) {
         let run: Run =
-            Arc::new(move |args, cx| Box::pin(run::<S, H>(args, cx, Arc::clone(&state))));
+            Arc::new(move |message, cx| Box::pin(run::<S, H>(message, cx, Arc::clone(&state))));
         let registered = Registered {
             policy: H::Task::POLICY,
             run,
+            gates: Arc::new(gates::<H::Task>),
         };
         if self.tasks.insert(H::Task::NAME, registered).is_some() {
             self.problems.push(StartError::Duplicate(H::Task::NAME));
@@ -130,6 +149,24 @@ impl Plan {
     pub fn drain_grace(mut self, grace: Duration) -> Self {
         self.drain_grace = grace;
         self
+    }
+
+    /// Sets how long a message that nobody here knows waits for a worker that does, before it is dead.
+    #[must_use]
+    pub fn unknown_wait(mut self, wait: Duration) -> Self {
+        self.unknown_wait = wait;
+        self
+    }
+
+    /// Sets how long a claim outlives its worker; at least a second.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(seconds(1));
+        self
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.tasks.values().any(|task| task.policy.is_limited())
     }
 
     /// Sets whether task spans are children of their kick, or roots that link to it.
@@ -161,6 +198,14 @@ impl Plan {
             backoff: task.policy.backoff,
             level: self.queue.level(task.policy.priority).number(),
             keep_result: task.policy.keep_result,
+            slots: task.policy.cost,
+            limits: task
+                .policy
+                .limits
+                .iter()
+                .flatten()
+                .map(Limit::words)
+                .collect(),
         };
         self.tasks.iter().map(summary).collect()
     }
@@ -187,13 +232,29 @@ impl Plan {
     }
 }
 
+/// The limits of the task as the ledger counts them. Args that do not fit the task have no key: running them says so.
+fn gates<T: Task>(message: &Message) -> Vec<Gate> {
+    let policy = T::POLICY;
+    if !policy.is_limited() {
+        return Vec::new();
+    }
+    let task: Option<T> = message.args.clone().decode().ok();
+    let key = task.and_then(|task| task.limit_key());
+    let limits = policy.limits.iter().flatten().enumerate();
+    limits
+        .filter_map(|(number, limit)| limit.gate(number, T::NAME, key.as_deref()))
+        .collect()
+}
+
 /// From args to output, with the task's own types in between.
 async fn run<S, H: Handler<S>>(
-    args: Args,
+    message: Arc<Message>,
     cx: TaskContext,
     state: Arc<S>,
 ) -> TaskResult<Box<RawValue>> {
-    let task: H::Task = args
+    let task: H::Task = message
+        .args
+        .clone()
         .decode()
         .map_err(|error| TaskError::new(ErrorKind::BadArgs, error))?;
     sapari_telemetry::framework::set_keys(cx.span(), &task.correlation());

@@ -1,42 +1,65 @@
 //! A delivery whose bytes have been read: what it asks for, which handler knows it, and which span its attempt gets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Span;
 
 use super::engine::Engine;
 use super::plan::Registered;
+use super::running::Underway;
 use crate::broker::{Delivery, Headers, Receipt};
 use crate::job::Job;
-use crate::message::{Message, MessageId, Undecodable};
+use crate::message::{Message, MessageId, Undecodable, label, unix_seconds};
 use crate::middleware::trace::{self, Origin};
 use crate::queue::Level;
-use crate::stop::Stop;
+use crate::task::Policy;
 
 /// A delivery whose bytes have been read.
 pub(super) struct Reception {
-    pub(super) message: Result<Message, Undecodable>,
+    pub(super) message: Result<Arc<Message>, Undecodable>,
+    /// What tells this kick from another one with the same id: its label, or for a caller that sets none, a fingerprint of
+    /// the bytes, which a redelivered copy shares.
+    pub(super) kick: String,
     pub(super) body: Vec<u8>,
     pub(super) headers: Headers,
     pub(super) level: Level,
     pub(super) redelivered: bool,
+    /// Whether it waited here for a place in a limit.
+    pub(super) parked_before: bool,
 }
 
 impl Reception {
     pub(super) fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
         let (level, redelivered) = (delivery.level, delivery.redelivered);
+        let parked_before = delivery.parked;
         let (body, headers, receipt) = delivery.take_apart();
-        let message = Message::decode(&body);
-        (
-            Self {
-                message,
-                body,
-                headers,
-                level,
-                redelivered,
-            },
+        let message = Message::decode(&body).map(Arc::new);
+        let label = message.as_ref().ok().and_then(|message| message.kick());
+        let kick = label.map_or_else(|| fingerprint(&body), str::to_owned);
+        let reception = Self {
+            message,
+            kick,
+            body,
+            headers,
+            level,
+            redelivered,
+            parked_before,
+        };
+        (reception, receipt)
+    }
+
+    /// The delivery as it came, to wait for a place in a limit.
+    pub(super) fn into_parked(self, receipt: Box<dyn Receipt>) -> Delivery {
+        let mut delivery = Delivery::new(
+            self.body,
+            self.headers,
+            self.level,
+            self.redelivered,
             receipt,
-        )
+        );
+        delivery.parked = true;
+        delivery
     }
 
     pub(super) fn known<'e>(&self, engine: &'e Engine) -> Option<&'e Registered> {
@@ -65,26 +88,33 @@ impl Reception {
     pub(super) fn job(
         &self,
         engine: &Engine,
-        message: &Message,
-        registered: &Registered,
+        message: &Arc<Message>,
+        underway: &Underway,
+        policy: Policy,
         span: Span,
     ) -> Arc<Job> {
         Arc::new(Job {
-            message: message.clone(),
+            message: Arc::clone(message),
             queue: engine.queue,
             level: self.level,
-            attempt: message.attempt(),
-            policy: registered.policy.overridden_by(message),
-            stop: Stop::under(&engine.interrupt),
+            attempt: underway.attempt,
+            policy,
+            time_limit: underway.time_limit(),
+            stop: underway.stop.clone(),
             span,
         })
     }
 
-    /// What tells this kick from another one with the same id: its label, or for a caller that sets none, a fingerprint of
-    /// the bytes, which a redelivered copy shares.
-    pub(super) fn kick(&self) -> String {
-        let label = self.message.as_ref().ok().and_then(Message::kick);
-        label.map_or_else(|| fingerprint(&self.body), str::to_owned)
+    /// Notes since when it has met only workers that do not know its task, and says how long that is.
+    pub(super) fn note_unknown(&mut self) -> Duration {
+        let Ok(message) = &mut self.message else {
+            return Duration::ZERO;
+        };
+        let now = unix_seconds();
+        let labels = &mut Arc::make_mut(message).labels;
+        let since = labels.float(label::UNKNOWN_SINCE).unwrap_or(now);
+        labels.set_float(label::UNKNOWN_SINCE, since);
+        Duration::try_from_secs_f64(now - since).unwrap_or_default()
     }
 
     /// The id under which somebody may wait for a result, even when the body could not be read.

@@ -1,85 +1,308 @@
-//! The ids that run in this process now: a message that comes again while its first delivery still runs waits for that one's
-//! end instead of running beside it. Other processes are not its business.
+//! What runs in this process now: each attempt under the id of its message, so that a copy that comes meanwhile is recognised,
+//! a cancel finds its attempt, and the keeper knows whose claims to renew. Other processes are the ledger's business.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::Instant;
 
+use crate::ledger::{Busy, Gate, Progress, Run};
 use crate::message::MessageId;
+use crate::stop::Stop;
 
-/// Which ids run now. Cheap to clone.
+/// How long after its last moment an attempt counts as stuck: what ends a little late is not.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// The attempts of this process. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Running {
-    // A std mutex: held for one map operation, never across an await.
-    ids: Arc<Mutex<HashMap<MessageId, CancellationToken>>>,
+pub(crate) struct Running {
+    // A std mutex: held for one operation on the map, never across an await.
+    attempts: Arc<Mutex<HashMap<MessageId, Arc<Underway>>>>,
 }
 
-/// An id that runs until this is dropped.
-pub(super) struct Claim {
+/// One attempt that is under way, from its admission to its ack.
+pub(crate) struct Underway {
+    /// How the ledger knows it.
+    pub(crate) run: Run,
+    /// The task's name.
+    pub(crate) task: String,
+    /// Which attempt, 1 the first.
+    pub(crate) attempt: u32,
+    /// Since when, in seconds since 1970.
+    pub(crate) since: f64,
+    /// How it is asked to end.
+    pub(crate) stop: Stop,
+    /// The limits in which it has a place.
+    pub(crate) gates: Vec<Gate>,
+    /// How long its result and its progress are kept.
+    pub(crate) kept: Duration,
+    began: Instant,
+    time_limit: Duration,
+    tidy_up: Duration,
+    /// Whether the ledger has its claim.
+    claimed: AtomicBool,
+    stuck: AtomicBool,
+    /// How many slots it was given.
+    slots: AtomicU32,
+    progress: Mutex<Option<Progress>>,
+}
+
+/// How long an attempt may take, and how long to tidy up then.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) limit: Duration,
+    pub(crate) tidy_up: Duration,
+}
+
+/// An attempt's place in the table, until this is dropped.
+pub(crate) struct Place {
     running: Running,
-    id: MessageId,
-    // Dropped after the id is gone from the map: whoever waits finds it free.
-    _ended: DropGuard,
+    /// The attempt.
+    pub(crate) underway: Arc<Underway>,
 }
 
-impl Running {
-    /// Claims the id, once whoever runs it has ended. Cancel-safe.
-    pub(super) async fn claim(&self, id: &MessageId) -> Claim {
-        loop {
-            let before = match self.try_claim(id) {
-                Ok(claim) => return claim,
-                Err(ended) => ended,
-            };
-            tracing::info!(task_id = %id, "comes again while it runs: waits for its end");
-            before.cancelled().await;
+impl Underway {
+    pub(crate) fn new(run: Run, task: &str, attempt: u32, stop: Stop, times: Times) -> Self {
+        Self {
+            run,
+            task: task.to_owned(),
+            attempt,
+            since: crate::message::unix_seconds(),
+            stop,
+            gates: Vec::new(),
+            kept: Duration::ZERO,
+            began: Instant::now(),
+            time_limit: times.limit,
+            tidy_up: times.tidy_up,
+            claimed: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            slots: AtomicU32::new(1),
+            progress: Mutex::default(),
         }
     }
 
-    fn try_claim(&self, id: &MessageId) -> Result<Claim, CancellationToken> {
-        let mut ids = self.ids();
-        if let Some(ended) = ids.get(id) {
-            return Err(ended.clone());
+    /// The ledger has its claim now, so that it must hear of its end.
+    pub(crate) fn note_claimed(&self) {
+        self.claimed.store(true, Ordering::Release);
+    }
+
+    /// It has so many slots.
+    pub(crate) fn note_slots(&self, slots: u32) {
+        self.slots.store(slots, Ordering::Release);
+    }
+
+    /// How many slots it was given.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots.load(Ordering::Acquire)
+    }
+
+    /// How long it may take.
+    pub(crate) fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Acquire)
+    }
+
+    /// Marks it as stuck if it is past its last moment; true the first time.
+    pub(crate) fn found_stuck(&self, now: Instant) -> bool {
+        now > self.last_moment() && !self.stuck.swap(true, Ordering::AcqRel)
+    }
+
+    /// When it must have ended: its own time, or the time to tidy up after it was asked to end.
+    fn last_moment(&self) -> Instant {
+        let by_itself = self.began + self.time_limit.min(CENTURY);
+        let asked = self
+            .stop
+            .asked_at()
+            .map_or(by_itself, |asked| asked.min(by_itself));
+        asked + self.tidy_up + MARGIN
+    }
+
+    /// How long it has been under way.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Keeps what it says of itself until somebody writes it down; the last word counts.
+    pub(crate) fn say(&self, progress: Progress) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    fn said(&self) -> Option<Progress> {
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn busy(&self) -> Busy {
+        Busy {
+            id: self.run.id.clone(),
+            task: self.task.clone(),
+            attempt: self.attempt,
+            since: self.since,
+            stuck: self.is_stuck(),
         }
-        let ended = CancellationToken::new();
-        ids.insert(id.clone(), ended.clone());
-        Ok(Claim {
+    }
+}
+
+/// A limit without an end is as good as a century.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+impl Running {
+    /// A place for the attempt; none when another attempt at the same message is under way here.
+    pub(crate) fn enter(&self, underway: Underway) -> Option<Place> {
+        let underway = Arc::new(underway);
+        match self.lock().entry(underway.run.id.clone()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(Arc::clone(&underway)),
+        };
+        Some(Place {
             running: self.clone(),
-            id: id.clone(),
-            _ended: ended.drop_guard(),
+            underway,
         })
     }
 
-    fn ids(&self) -> MutexGuard<'_, HashMap<MessageId, CancellationToken>> {
+    /// Asks the attempt at this message to end, if there is one and `meant` says that it is the one.
+    pub(crate) fn cancel(&self, id: &MessageId, meant: impl Fn(&Run) -> bool) {
+        let underway = self.lock().get(id).cloned();
+        if let Some(underway) = underway.filter(|underway| meant(&underway.run)) {
+            tracing::info!(task_id = %id, task = underway.task, "cancelled while it runs");
+            underway.stop.cancel();
+        }
+    }
+
+    /// Whether an attempt at this message is under way here.
+    pub(crate) fn has(&self, id: &MessageId) -> bool {
+        self.lock().contains_key(id)
+    }
+
+    /// All of them, now.
+    pub(crate) fn all(&self) -> Vec<Arc<Underway>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// What they have said of themselves since the last time, with how long to keep it.
+    pub(crate) fn said(&self) -> Vec<(MessageId, Progress, Duration)> {
+        let said = |underway: &Arc<Underway>| {
+            Some((underway.run.id.clone(), underway.said()?, underway.kept))
+        };
+        self.lock().values().filter_map(said).collect()
+    }
+
+    /// Up to `most` of them for people, the longest first.
+    pub(crate) fn busy(&self, most: usize) -> Vec<Busy> {
+        let mut all: Vec<Busy> = self
+            .lock()
+            .values()
+            .map(|underway| underway.busy())
+            .collect();
+        all.sort_by(|a, b| a.since.total_cmp(&b.since));
+        all.truncate(most);
+        all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<Underway>>> {
         // Whole between any two operations, so a panic elsewhere leaves nothing half done.
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Claim {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.running.ids().remove(&self.id);
+        self.running.lock().remove(&self.underway.run.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
+    const TIMES: Times = Times {
+        limit: Duration::from_secs(10),
+        tidy_up: Duration::from_secs(8),
+    };
+
+    fn underway(id: &MessageId) -> Underway {
+        let run = Run {
+            id: id.clone(),
+            kick: "k".to_owned(),
+            hop: 0,
+            token: "t".to_owned(),
+            worker: "w".to_owned(),
+        };
+        Underway::new(
+            run,
+            "task",
+            1,
+            Stop::under(&CancellationToken::new()),
+            TIMES,
+        )
+    }
+
     #[tokio::test]
-    async fn the_second_waits_for_the_first() {
-        let running = Running::default();
-        let id = MessageId::new();
-        let first = running.claim(&id).await;
-        let mut second = Box::pin(running.claim(&id));
-        assert!(second.as_mut().now_or_never().is_none());
-        assert!(running.claim(&MessageId::new()).now_or_never().is_some());
-        drop(first);
-        let second = second.await;
-        assert!(running.claim(&id).now_or_never().is_none());
-        drop(second);
-        assert!(running.ids().is_empty());
+    async fn a_message_is_under_way_once() {
+        let (running, id) = (Running::default(), MessageId::new());
+        let place = running.enter(underway(&id)).expect("free");
+        assert!(running.enter(underway(&id)).is_none() && running.has(&id));
+        assert!(running.enter(underway(&MessageId::new())).is_some());
+        drop(place);
+        assert!(!running.has(&id) && running.enter(underway(&id)).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_cancel_reaches_the_attempt_that_is_meant() {
+        let (running, id) = (Running::default(), MessageId::new());
+        let place = running.enter(underway(&id)).expect("free");
+        running.cancel(&id, |run| run.kick == "other");
+        assert!(!place.underway.stop.token().is_cancelled());
+        running.cancel(&id, |run| run.kick == "k");
+        assert!(place.underway.stop.token().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_stuck_once_it_is_past_its_last_moment_and_says_so_once() {
+        let alone = underway(&MessageId::new());
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert!(!alone.found_stuck(Instant::now()), "just in time");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(alone.found_stuck(Instant::now()) && alone.is_stuck());
+        assert!(!alone.found_stuck(Instant::now()), "said once");
+
+        let asked = underway(&MessageId::new());
+        asked.stop.cancel();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!asked.found_stuck(Instant::now()));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(
+            asked.found_stuck(Instant::now()),
+            "asked at once, so its time is shorter"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_word_is_told_once() {
+        let (running, id) = (Running::default(), MessageId::new());
+        let place = running.enter(underway(&id)).expect("free");
+        for fraction in [0.1, 0.2] {
+            place
+                .underway
+                .say(Progress::started(fraction, serde_json::Value::Null));
+        }
+        let said = running.said();
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].1.fraction(), Some(0.2));
+        assert!(running.said().is_empty());
     }
 }

@@ -3,18 +3,22 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use sapari_telemetry::trace_id_of;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Span;
 
 use super::engine::Engine;
 use super::reception::Reception;
-use crate::broker::{Obituary, Parcel, PublishError, Receipt};
+use super::running::{Place, Underway};
+use crate::broker::{Delivery, Obituary, Parcel, PublishError, Receipt};
 use crate::client::unix_seconds_after;
 use crate::duration::seconds;
 use crate::error::TaskError;
-use crate::message::{Message, Route, label};
+use crate::history::{self, FailedAttempt};
+use crate::ledger::LedgerError;
+use crate::message::{Message, MessageId, Route, label};
 use crate::middleware::trace;
-use crate::outcome::{DeadReason, Outcome};
+use crate::outcome::{Cancelled, DeadReason, Outcome};
 use crate::result::{Record, ResultError};
 use crate::task::Policy;
 
@@ -23,12 +27,39 @@ const KEEP_TRYING: Duration = seconds(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = seconds(5);
 
+/// How long the ledger may take to hear of an end: what it does not hear runs out by itself.
+const TELLING: Duration = seconds(2);
+
 /// What an attempt came to, and what settling needs to know beside it.
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
+    /// Its place in the table of what is under way; none for what was never admitted.
+    pub(super) place: Option<Place>,
     pub(super) policy: Policy,
     pub(super) took: Duration,
     pub(super) trace_id: Option<String>,
+}
+
+impl Ending {
+    /// The end of a message that is not run at all.
+    pub(super) fn without_running(
+        outcome: Outcome,
+        place: Option<Place>,
+        policy: Policy,
+        span: &Span,
+    ) -> Self {
+        Self {
+            outcome,
+            place,
+            policy,
+            took: Duration::ZERO,
+            trace_id: trace_id_of(span),
+        }
+    }
+
+    fn underway(&self) -> Option<&Underway> {
+        self.place.as_ref().map(|place| &*place.underway)
+    }
 }
 
 /// Why an outcome could not be carried out.
@@ -56,10 +87,14 @@ pub(super) async fn settle(
         other => other,
     };
     match carried_out {
-        Ok(Last::Ack) => finish(receipt, &ending, span).await,
+        Ok(Last::Ack) => {
+            engine.counts.note_settled(ending.outcome.error().is_some());
+            finish(receipt, &ending, span).await;
+        }
         Ok(Last::HandBack) => give_up(receipt, &ending, span).await,
         Err(why) => {
             tracing::warn!(error = why.sentence(), "could not be settled: handed back");
+            let_go(engine, &ending).await;
             // What cannot even be buried must not go round as fast as it can.
             sleep(LONGEST_PAUSE).await;
             let outcome = Outcome::Interrupted;
@@ -91,43 +126,57 @@ async fn carry_out(
 ) -> Result<Last, Unsettled> {
     match &ending.outcome {
         Outcome::Done(output) => {
-            save(
-                engine,
-                reception,
-                &Record::done(output.clone(), ending.took),
-                ending,
-            )
-            .await?;
+            let record = Record::done(output.clone(), ending.took);
+            save(engine, reception, record, ending).await?;
+            conclude(engine, reception, ending).await;
+            Ok(Last::Ack)
+        }
+        Outcome::Cancelled { why } => {
+            let record = Record::cancelled(*why, ending.took);
+            save(engine, reception, record, ending).await?;
+            conclude(engine, reception, ending).await;
             Ok(Last::Ack)
         }
         Outcome::Retry { after, .. } => {
-            again(engine, reception, *after, Message::next_attempt, span).await
+            again(
+                engine,
+                reception,
+                ending,
+                *after,
+                Message::next_attempt,
+                span,
+            )
+            .await
         }
         Outcome::Snooze { after } => {
-            again(engine, reception, *after, |message| message, span).await
+            again(engine, reception, ending, *after, |message| message, span).await
         }
         Outcome::Dead { reason, error } => bury(engine, reception, ending, *reason, error).await,
         // A stack without `retry` leaves failures undecided: without a decision there is no second attempt.
         Outcome::Failed(error) => {
             bury(engine, reception, ending, DeadReason::Exhausted, error).await
         }
-        Outcome::Interrupted => Ok(Last::HandBack),
+        Outcome::Interrupted => {
+            let_go(engine, ending).await;
+            Ok(Last::HandBack)
+        }
     }
 }
 
 async fn save(
     engine: &Engine,
     reception: &Reception,
-    record: &Record,
+    record: Record,
     ending: &Ending,
 ) -> Result<(), Unsettled> {
-    let Some(id) = reception.id() else {
+    let ttl = ending.policy.keep_result;
+    let (Some(id), false) = (reception.id(), ttl.is_zero()) else {
         return Ok(());
     };
-    let ttl = ending.policy.keep_result;
-    let record = &record.clone().of_kick(Some(&reception.kick()));
+    let history = history_of(engine, reception, ending, None);
+    let record = record.of_kick(Some(&reception.kick)).after(history);
     let saved = keep_trying(
-        || engine.servers.results.save(&id, record, ttl),
+        || engine.servers.results.save(&id, &record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),
     );
     saved.await.map_err(|error| match error {
@@ -138,10 +187,30 @@ async fn save(
     })
 }
 
+/// The failed attempts so far, this one included if it ran and failed.
+fn history_of(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+    delay: Option<Duration>,
+) -> Vec<FailedAttempt> {
+    let Ok(message) = &reception.message else {
+        return Vec::new();
+    };
+    match (ending.outcome.error(), ending.underway()) {
+        (Some(error), Some(underway)) => {
+            let latest = FailedAttempt::now(underway.attempt, &engine.name, error, delay);
+            history::with(&message.labels, latest)
+        }
+        _ => history::of(&message.labels),
+    }
+}
+
 /// The same message once more, on its own queue and level, after a pause that the broker keeps.
 async fn again(
     engine: &Engine,
     reception: &Reception,
+    ending: &Ending,
     after: Duration,
     change: impl FnOnce(Message) -> Message,
     span: &Span,
@@ -149,18 +218,129 @@ async fn again(
     let Ok(message) = &reception.message else {
         return Ok(Last::HandBack);
     };
-    let mut message = change(message.clone());
+    let mut message = change(Message::clone(message)).next_hop();
     let labels = &mut message.labels;
     labels.set_float(label::QUEUED_AT, unix_seconds_after(after));
+    labels.set_text(label::KICK, &*reception.kick);
+    if matches!(ending.outcome, Outcome::Retry { .. }) {
+        history::write(labels, &history_of(engine, reception, ending, Some(after)));
+    }
     // The next attempt is a sibling under the kick; without a kick that was traced, this attempt is where the trace began.
     trace::carry_on(&reception.headers, labels, span);
-    let route = Route {
+    let hop = message.hop();
+    let route = route(engine, reception, after);
+    publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
+    // Told only once the next one is there: a copy of this one may then be thrown away.
+    if let Some(underway) = ending.underway().filter(|underway| underway.is_claimed()) {
+        tell(engine.ledger.sent_on(&underway.run, hop)).await;
+    }
+    leave_gates(engine, ending).await;
+    Ok(Last::Ack)
+}
+
+fn route(engine: &Engine, reception: &Reception, delay: Duration) -> Route {
+    Route {
         queue: engine.queue,
         level: reception.level,
-        delay: after,
+        delay,
+    }
+}
+
+/// A copy of a message that is under way elsewhere comes back later, as it is: if its run dies, it takes that one's place.
+pub(super) async fn come_back(
+    engine: &Engine,
+    reception: &Reception,
+    receipt: Box<dyn Receipt>,
+    after: Duration,
+) {
+    let Ok(message) = &reception.message else {
+        return hand_back(receipt).await;
     };
-    publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
-    Ok(Last::Ack)
+    let mut message = Message::clone(message);
+    message.labels.set_text(label::KICK, &*reception.kick);
+    let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
+    let published = match parcel {
+        Ok(parcel) => publish(engine, parcel).await,
+        Err(error) => Err(error),
+    };
+    match published {
+        Ok(()) => ack(receipt).await,
+        Err(why) => {
+            tracing::warn!(
+                error = why.sentence(),
+                "a copy could not be put off: handed back"
+            );
+            sleep(LONGEST_PAUSE).await;
+            hand_back(receipt).await;
+        }
+    }
+}
+
+/// Acks a copy that is not to be run.
+pub(super) async fn acknowledge_copy(
+    reception: &Reception,
+    receipt: Box<dyn Receipt>,
+    why: &'static str,
+) {
+    let id = reception.id();
+    let task_id = id.as_ref().map_or("", MessageId::as_str);
+    tracing::info!(task_id, why, "came again: acked, not run again");
+    ack(receipt).await;
+}
+
+/// The message has come to its end: what was held for it is free.
+async fn conclude(engine: &Engine, reception: &Reception, ending: &Ending) {
+    leave_gates(engine, ending).await;
+    let Ok(message) = &reception.message else {
+        return;
+    };
+    if let Some(key) = message.labels.text(label::UNIQUE) {
+        tell(engine.ledger.give_up(key, &message.id)).await;
+    }
+    if matches!(
+        ending.outcome,
+        Outcome::Cancelled {
+            why: Cancelled::Asked
+        }
+    ) {
+        engine.heard.forget(&message.id);
+        tell(engine.ledger.cancelled(&message.id)).await;
+    }
+    // A result that is kept says that the run has ended; without one, nothing is to be remembered.
+    if !ending.policy.keeps_result() {
+        release(engine, ending).await;
+    }
+}
+
+/// The attempt ended, its message did not: it counts as nothing.
+async fn let_go(engine: &Engine, ending: &Ending) {
+    leave_gates(engine, ending).await;
+    release(engine, ending).await;
+}
+
+async fn release(engine: &Engine, ending: &Ending) {
+    if let Some(underway) = ending.underway().filter(|underway| underway.is_claimed()) {
+        tell(engine.ledger.release(&underway.run)).await;
+    }
+}
+
+async fn leave_gates(engine: &Engine, ending: &Ending) {
+    if let Some(underway) = ending
+        .underway()
+        .filter(|underway| !underway.gates.is_empty())
+    {
+        tell(engine.ledger.leave(&underway.gates, &underway.run.token)).await;
+        engine.parking.try_again();
+    }
+}
+
+/// Tells the ledger of an end, in short time: a lease that is not given back runs out.
+async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) {
+    match timeout(TELLING, telling).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the ledger was not told; the lease runs out"),
+        Err(_) => tracing::debug!("the ledger did not answer; the lease runs out"),
+    }
 }
 
 async fn bury(
@@ -170,14 +350,9 @@ async fn bury(
     reason: DeadReason,
     error: &TaskError,
 ) -> Result<Last, Unsettled> {
-    save(
-        engine,
-        reception,
-        &Record::dead(reason, error, ending.took),
-        ending,
-    )
-    .await?;
-    let message = reception.message.as_ref().ok();
+    let record = Record::dead(reason, error, ending.took);
+    save(engine, reception, record, ending).await?;
+    let message = reception.message.as_ref().ok().map(AsRef::as_ref);
     let obituary = Obituary {
         reason,
         error: error.chain().collect(),
@@ -193,6 +368,7 @@ async fn bury(
         &obituary,
     );
     publish(engine, parcel).await?;
+    conclude(engine, reception, ending).await;
     Ok(Last::Ack)
 }
 
@@ -253,6 +429,12 @@ async fn give_up(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {
     hand_back(receipt).await;
 }
 
+/// Hands back what was never looked at.
+pub(super) async fn hand_back_unread(delivery: Delivery) {
+    let (_, _, receipt) = delivery.take_apart();
+    hand_back(receipt).await;
+}
+
 /// Hands back: for any worker, from the start.
 pub(super) async fn hand_back(receipt: Box<dyn Receipt>) {
     if let Err(lost) = receipt.hand_back().await {
@@ -267,6 +449,7 @@ fn report(ending: &Ending) {
         Outcome::Done(_) => tracing::info!(ms, "done"),
         Outcome::Snooze { after } => tracing::info!(ms, ?after, "snoozes"),
         Outcome::Interrupted => tracing::info!(ms, "interrupted: handed back"),
+        Outcome::Cancelled { why } => tracing::info!(ms, why = why.as_str(), "cancelled"),
         Outcome::Retry { error, after } => tracing::warn!(
             ms,
             ?after,

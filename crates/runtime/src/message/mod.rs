@@ -40,8 +40,8 @@ pub mod label {
     pub const EXPIRES_AT: &str = "expires_at";
     /// The failed attempts so far, as JSON.
     pub const HISTORY: &str = "history";
-    /// Since when it has met only workers that do not know its task, in seconds since 1970.
-    pub const UNKNOWN_SINCE: &str = "unknown_since";
+    /// How long it has been put off because it met only workers that do not know its task, in seconds.
+    pub const UNKNOWN_FOR: &str = "unknown_for";
     /// The unique key that it holds until it ends.
     pub const UNIQUE: &str = "unique";
     /// The unique key that a later kick may have taken from it.
@@ -115,7 +115,7 @@ impl Message {
             label::RETRIES,
             label::HOP,
             label::HISTORY,
-            label::UNKNOWN_SINCE,
+            label::UNKNOWN_FOR,
             label::EXPIRES_AT,
             label::UNIQUE,
             label::DEBOUNCE,

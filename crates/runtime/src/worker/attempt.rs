@@ -212,9 +212,10 @@ fn undecodable(reason: &Undecodable) -> Outcome {
 
 /// A name that nobody here knows waits for a worker that does, as in a rolling deploy, and is dead only after a while.
 fn unknown(engine: &Engine, reception: &mut Reception, message: &Message) -> Outcome {
-    let waited = reception.note_unknown();
+    let waited = reception.unknown_for();
     if waited < engine.unknown_wait {
         let after = super::unknown_pause(waited).min(engine.unknown_wait - waited);
+        reception.note_unknown_for(waited + after);
         tracing::warn!(task_id = %message.id, ?after, "no handler for this task in this worker: it waits for one that has it");
         return Outcome::Snooze { after };
     }

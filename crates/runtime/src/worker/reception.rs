@@ -10,7 +10,7 @@ use super::plan::Registered;
 use super::running::Underway;
 use crate::broker::{Delivery, Headers, Receipt};
 use crate::job::Job;
-use crate::message::{Message, MessageId, Undecodable, label, unix_seconds};
+use crate::message::{Message, MessageId, Undecodable, label};
 use crate::middleware::trace::{self, Origin};
 use crate::queue::Level;
 use crate::task::Policy;
@@ -105,16 +105,22 @@ impl Reception {
         })
     }
 
-    /// Notes since when it has met only workers that do not know its task, and says how long that is.
-    pub(super) fn note_unknown(&mut self) -> Duration {
-        let Ok(message) = &mut self.message else {
-            return Duration::ZERO;
-        };
-        let now = unix_seconds();
-        let labels = &mut Arc::make_mut(message).labels;
-        let since = labels.float(label::UNKNOWN_SINCE).unwrap_or(now);
-        labels.set_float(label::UNKNOWN_SINCE, since);
-        Duration::try_from_secs_f64(now - since).unwrap_or_default()
+    /// How long it has been put off because nobody knew its task.
+    pub(super) fn unknown_for(&self) -> Duration {
+        let seconds = self
+            .message
+            .as_ref()
+            .ok()
+            .and_then(|message| message.labels.float(label::UNKNOWN_FOR));
+        Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default()
+    }
+
+    /// Notes that it is put off for so long altogether.
+    pub(super) fn note_unknown_for(&mut self, so_long: Duration) {
+        if let Ok(message) = &mut self.message {
+            let labels = &mut Arc::make_mut(message).labels;
+            labels.set_float(label::UNKNOWN_FOR, so_long.as_secs_f64());
+        }
     }
 
     /// The id under which somebody may wait for a result, even when the body could not be read.

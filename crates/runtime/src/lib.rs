@@ -76,6 +76,7 @@ mod stop;
 pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod vitals;
 pub mod worker;
 
 pub use job::Job;

@@ -3,6 +3,7 @@
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::health::HealthAddr;
 use super::{Program, Setting, Settings};
 
 pub(super) const ROLE: &str = "role";
@@ -12,6 +13,7 @@ pub(super) const RESULT_URL: &str = "result-url";
 pub(super) const NAMESPACE: &str = "namespace";
 pub(super) const SLOTS: &str = "slots";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
+pub(super) const HEALTH_ADDR: &str = "health-addr";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
 /// Where the broker is when nobody says.
@@ -67,6 +69,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(namespace(app))
         .arg(slots(app))
         .arg(drain_grace(app))
+        .arg(health_addr(app))
         .arg(
             Arg::new(SERVICE_NAME)
                 .long(SERVICE_NAME)
@@ -116,6 +119,18 @@ fn drain_grace(app: &str) -> Arg {
     let help = "How long running tasks may go on after SIGTERM before they are handed back, like 30s or 5m";
     arg.default_value("30s")
         .value_parser(ValueParser::new(crate::duration::parse))
+        .help(help)
+}
+
+/// Any free port by default: the workers of several roles share a machine.
+fn health_addr(app: &str) -> Arg {
+    let arg = Arg::new(HEALTH_ADDR)
+        .long(HEALTH_ADDR)
+        .value_name("IP:PORT")
+        .env(variable(app, HEALTH_ADDR));
+    let help = "Where /livez, /readyz and /metrics are answered: port 0 for any free one, which the log names, or off";
+    arg.default_value("127.0.0.1:0")
+        .value_parser(clap::value_parser!(HealthAddr))
         .help(help)
 }
 

@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::plan::Plan;
 use super::{Servers, WorkerError, attempt, drain};
 use crate::broker::{Consumer, Delivery};
+use crate::vitals::Working;
 
 impl Plan {
     /// Runs it: see [`Worker::run`](super::Worker::run).
@@ -42,7 +43,15 @@ async fn run(
     tracing::info!(queue = %engine.queue, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 
     let attempts = TaskTracker::new();
+    plan.vitals.working(Working {
+        queue: engine.queue,
+        slots: plan.slots,
+        attempts: attempts.clone(),
+        liveness: consumer.liveness(),
+        broker: Arc::clone(&engine.servers.broker),
+    });
     let taken = take_until(&engine, &mut *consumer, &attempts, plan.slots, &shutdown).await;
+    plan.vitals.draining();
     consumer.stop().await;
     drain::drain(
         &attempts,

@@ -18,6 +18,7 @@ use crate::middleware::{Middleware, Stack};
 use crate::ping::ping;
 use crate::queue::Queue;
 use crate::task::{Backoff, Policy, Task};
+use crate::vitals::Vitals;
 
 type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
 type Run = Arc<dyn Fn(Args, TaskContext) -> Running + Send + Sync>;
@@ -30,6 +31,7 @@ pub struct Plan {
     pub(super) slots: u16,
     pub(super) drain_grace: Duration,
     pub(super) parenting: Parenting,
+    pub(super) vitals: Vitals,
     problems: Vec<StartError>,
 }
 
@@ -88,6 +90,7 @@ impl Plan {
             slots: u16::try_from(slots).unwrap_or(u16::MAX),
             drain_grace: seconds(30),
             parenting: Parenting::Child,
+            vitals: Vitals::new(),
             problems: Vec::new(),
         };
         plan.insert::<(), ping>(Arc::new(()));
@@ -136,6 +139,13 @@ impl Plan {
     #[must_use]
     pub fn parenting(mut self, parenting: Parenting) -> Self {
         self.parenting = parenting;
+        self
+    }
+
+    /// Sets where the worker notes how it is.
+    #[must_use]
+    pub fn vitals(mut self, vitals: Vitals) -> Self {
+        self.vitals = vitals;
         self
     }
 

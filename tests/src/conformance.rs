@@ -30,13 +30,13 @@ fn result_url() -> String {
 }
 
 /// The URL with the proxy's port, and what the proxy stands before.
-fn through(url: &str, port: u16) -> String {
+pub(crate) fn through(url: &str, port: u16) -> String {
     let authority = authority(url);
     let host = authority.rsplit('@').next().expect("at least one part");
     url.replacen(host, &format!("127.0.0.1:{port}"), 1)
 }
 
-fn server(url: &str) -> String {
+pub(crate) fn server(url: &str) -> String {
     let authority = authority(url);
     authority
         .rsplit('@')

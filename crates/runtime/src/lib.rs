@@ -80,6 +80,7 @@ pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod unique;
+pub mod vitals;
 pub mod worker;
 
 pub use history::FailedAttempt;

@@ -8,6 +8,7 @@ mod exporters;
 mod guard;
 mod report;
 mod resource;
+mod scraper;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use tracing_subscriber::registry::Registry;
 
 pub use error::InitError;
 pub use guard::Guard;
+pub use scraper::{ScrapeError, Scraper};
 
 use crate::console::ConsoleProcessor;
 use crate::layer::span_layer;
@@ -65,13 +67,14 @@ pub fn init(settings: Settings) -> Result<Guard, InitError> {
 /// # Errors
 /// As [`init`].
 pub fn init_with(settings: Settings, mut outputs: Outputs) -> Result<Guard, InitError> {
+    let scraper = Scraper::default();
     let (traces, metrics) = if settings.disabled {
         (None, None)
     } else {
-        let (traces, metrics) = providers(&settings, &mut outputs)?;
+        let (traces, metrics) = providers(&settings, &mut outputs, &scraper)?;
         (Some(traces), Some(metrics))
     };
-    let guard = Guard::new(traces.clone(), metrics.clone());
+    let guard = Guard::new(traces.clone(), metrics.clone(), scraper);
     let spans = traces.map(|provider| span_layer(provider.tracer("sapari-telemetry")));
     let propagators = settings.propagators;
     let subscriber = Registry::default()
@@ -105,11 +108,13 @@ where
 fn providers(
     settings: &Settings,
     outputs: &mut Outputs,
+    scraper: &Scraper,
 ) -> Result<(SdkTracerProvider, SdkMeterProvider), InitError> {
     let resource = resource::resource(settings);
     let exporters = exporters::build(&settings.otlp)?;
     let traces = tracer_provider(settings, &resource, outputs, exporters.spans)?;
-    let metrics = meter_provider(resource, exporters.metrics);
+    let scraper = settings.scraped.then_some(scraper);
+    let metrics = meter_provider(resource, exporters.metrics, scraper)?;
     Ok((traces, metrics))
 }
 
@@ -151,10 +156,17 @@ fn batch_config(batch: Batch) -> BatchConfig {
         .build()
 }
 
-fn meter_provider(resource: Resource, exporters: Vec<exporters::Metrics>) -> SdkMeterProvider {
+fn meter_provider(
+    resource: Resource,
+    exporters: Vec<exporters::Metrics>,
+    scraper: Option<&Scraper>,
+) -> Result<SdkMeterProvider, InitError> {
     let mut builder = SdkMeterProvider::builder().with_resource(resource);
     for exporter in exporters {
         builder = builder.with_periodic_exporter(exporter);
     }
-    builder.build()
+    if let Some(scraper) = scraper {
+        builder = builder.with_reader(scraper.reader().map_err(InitError::Scraper)?);
+    }
+    Ok(builder.build())
 }

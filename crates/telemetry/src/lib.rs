@@ -10,6 +10,7 @@
 mod attributes;
 mod console;
 pub mod framework;
+mod gauges;
 mod init;
 mod layer;
 mod log;
@@ -25,7 +26,8 @@ pub mod tree;
 
 pub use attributes::AttrValue;
 pub use console::ConsoleProcessor;
-pub use init::{Guard, InitError, Outputs, init, init_with};
+pub use gauges::{ConsumerGauge, WorkerGauges, observe_worker};
+pub use init::{Guard, InitError, Outputs, ScrapeError, Scraper, init, init_with};
 pub use metrics::TaskMetrics;
 pub use propagation::{Carrier, current_trace_id, trace_id_of};
 pub use record::{SpanEvent, SpanKind, SpanLink, SpanRecord, SpanStatus};

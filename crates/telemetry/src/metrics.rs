@@ -1,7 +1,7 @@
 //! The metrics of the runtime, over the global meter: make it after `init`.
 //!
 //! Labels are bounded: never ids, and a task nobody registered is passed as `unknown` by the
-//! caller. It does not serve the Prometheus text.
+//! caller. What a process is like now stands in `gauges`; the text for scraping comes from `init`.
 
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 use opentelemetry::{KeyValue, global};

@@ -90,6 +90,9 @@ pub struct Settings {
     pub console: bool,
     /// `OTEL_SDK_DISABLED`: no spans and no metrics, only log lines.
     pub disabled: bool,
+    /// Whether the metrics can be scraped from this process: see [`Guard::scraper`](crate::Guard::scraper). Off unless the
+    /// caller turns it on; no variable does.
+    pub scraped: bool,
     /// Which context travels with a message.
     pub propagators: Propagators,
     /// How spans are batched.
@@ -122,6 +125,7 @@ impl Settings {
             otlp: otlp::targets(&vars, exporters.as_deref())?,
             console: exporters.is_some_and(|names| names.iter().any(|name| name == "console")),
             disabled: vars.flag("OTEL_SDK_DISABLED")?.unwrap_or(false),
+            scraped: false,
             propagators: propagators(&vars)?,
             batch: batch(&vars)?,
             log_format: log_format(&vars, defaults)?,

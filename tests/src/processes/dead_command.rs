@@ -17,7 +17,10 @@ struct Render {
 async fn a_dead_task_is_found_mended_and_run_again() {
     let space = Space::new();
     let broker = space.broker().await;
-    let worker = space.start("sapari-render", &[]).ready().await;
+    let worker = space
+        .start("sapari-render", &["--unknown-wait", "0s"])
+        .ready()
+        .await;
     let render = dead_render(&space).await;
     let stray = kick(&space, "no_such_task", "{}").await;
     settled_depth(&*broker, Role::Render.queue(), |depth| depth.dead == 2).await;

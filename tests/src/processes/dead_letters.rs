@@ -18,7 +18,8 @@ use super::support::{PATIENCE, Space};
 async fn bad_messages_end_in_the_dead_letter_queue_with_their_reason() {
     let space = Space::new();
     let (broker, queue) = (space.broker().await, Role::Render.queue());
-    let worker = space.start("sapari-render", &[]).ready().await;
+    let patient = &["--unknown-wait", "0s"];
+    let worker = space.start("sapari-render", patient).ready().await;
 
     let nowhere = json!({"export_uuid": Uuid::new_v4(), "project_uuid": Uuid::new_v4()});
     let nowhere = nowhere.to_string();

@@ -5,6 +5,7 @@ mod dead_command;
 mod dead_letters;
 mod demo;
 mod explain;
+mod health;
 mod kicking;
 mod levels;
 mod refusals;

@@ -84,6 +84,7 @@ async fn a_worker_refuses_bad_settings_before_anything_is_connected() {
         ("sapari-render", vec!["--namespace", "no good name"]),
         ("sapari-render", vec!["--slots", "0"]),
         ("sapari-render", vec!["--drain-grace", "soon"]),
+        ("sapari-render", vec!["--health-addr", "9100"]),
         ("sapari-worker", vec![]),
         ("sapari-worker", vec!["--role", "nobody"]),
     ];

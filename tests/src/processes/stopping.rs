@@ -19,13 +19,13 @@ const ENOUGH: u64 = 64 * 1024;
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A render that takes long, waiting in its queue.
-struct Waiting {
+pub(super) struct Waiting {
     space: Space,
     broker: Arc<dyn Broker>,
 }
 
 impl Waiting {
-    async fn kicked() -> Self {
+    pub(super) async fn kicked() -> Self {
         let space = Space::new();
         let broker = space.broker().await;
         let queue = Role::Render.queue();
@@ -37,7 +37,7 @@ impl Waiting {
     }
 
     /// A worker that has begun to render: there is an ffmpeg, and what it writes grows.
-    async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
+    pub(super) async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
         let worker = self.space.start("sapari-render", &["--drain-grace", grace]);
         until("an export that grows", || self.export_bytes() > ENOUGH).await;
         let ffmpeg = worker.children("ffmpeg");

@@ -195,7 +195,8 @@ publish act [producer]
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_task_is_dead_with_its_name_as_an_attribute() {
-    let tree = tree(worker(), async |tasks, running| {
+    let worker = worker().unknown_wait(Duration::ZERO);
+    let tree = tree(worker, async |tasks, running| {
         let handle = tasks
             .kick_named(QUEUE, "no_such_task", Args::default())
             .await

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge, Lost,
-    MAX_DELAY, Parcel, PublishError, Receipt, Verdict, replay_refused,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge,
+    Liveness, Lost, MAX_DELAY, Parcel, PublishError, Receipt, Verdict, replay_refused,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
 use crate::queue::{Level, MAX_LEVELS, Queue};
@@ -361,6 +361,11 @@ impl Consumer for MemoryConsumer {
 
     fn take_above(&mut self, level: Level) -> Option<Delivery> {
         self.take(|other| other > level).ok()
+    }
+
+    /// Nothing stands between it and its queues.
+    fn liveness(&self) -> Liveness {
+        Liveness::of(self.queue)
     }
 
     async fn stop(&mut self) {

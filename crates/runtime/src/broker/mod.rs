@@ -4,6 +4,7 @@
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod dead;
+mod liveness;
 pub mod memory;
 pub mod rabbitmq;
 pub(crate) mod reach;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
+pub(crate) use liveness::Beat;
+pub use liveness::{Connections, LevelLiveness, Liveness};
 
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route};
@@ -89,6 +92,11 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// Closes the connections; what is unsettled goes back to its queue.
     async fn close(&self);
 
+    /// How the connections are now; for health, so it neither waits nor asks the broker.
+    fn connections(&self) -> Connections {
+        Connections::default()
+    }
+
     /// What `declare` makes for the queue, a line each, for people.
     fn describe(&self, queue: Queue) -> Vec<String>;
 
@@ -114,6 +122,9 @@ pub trait Consumer: Send {
     async fn hand_back_what_waits(&mut self) {
         std::future::pending().await
     }
+
+    /// Whether it still takes messages: a handle to ask, from any thread, for as long as somebody wants to know.
+    fn liveness(&self) -> Liveness;
 
     /// Takes no more, and hands back what was received but not given out.
     async fn stop(&mut self);

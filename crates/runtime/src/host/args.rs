@@ -3,6 +3,7 @@
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::health::HealthAddr;
 use super::{Program, Setting, Settings};
 
 pub(super) const ROLE: &str = "role";
@@ -12,6 +13,9 @@ pub(super) const RESULT_URL: &str = "result-url";
 pub(super) const NAMESPACE: &str = "namespace";
 pub(super) const SLOTS: &str = "slots";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
+pub(super) const HEALTH_ADDR: &str = "health-addr";
+pub(super) const UNKNOWN_WAIT: &str = "unknown-wait";
+pub(super) const LEASE: &str = "lease";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
 /// Where the broker is when nobody says.
@@ -67,6 +71,9 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(namespace(app))
         .arg(slots(app))
         .arg(drain_grace(app))
+        .arg(unknown_wait(app))
+        .arg(lease(app))
+        .arg(health_addr(app))
         .arg(
             Arg::new(SERVICE_NAME)
                 .long(SERVICE_NAME)
@@ -109,14 +116,37 @@ fn slots(app: &str) -> Arg {
 }
 
 fn drain_grace(app: &str) -> Arg {
-    let arg = Arg::new(DRAIN_GRACE)
-        .long(DRAIN_GRACE)
-        .value_name("DURATION")
-        .env(variable(app, DRAIN_GRACE));
     let help = "How long running tasks may go on after SIGTERM before they are handed back, like 30s or 5m";
-    arg.default_value("30s")
-        .value_parser(ValueParser::new(crate::duration::parse))
+    duration(app, DRAIN_GRACE).default_value("30s").help(help)
+}
+
+fn health_addr(app: &str) -> Arg {
+    let arg = Arg::new(HEALTH_ADDR)
+        .long(HEALTH_ADDR)
+        .value_name("IP:PORT")
+        .env(variable(app, HEALTH_ADDR));
+    let help = "Where /livez, /readyz and /metrics are answered: port 0 for any free one, which the log names, or off";
+    arg.default_value("127.0.0.1:0")
+        .value_parser(clap::value_parser!(HealthAddr))
         .help(help)
+}
+
+fn unknown_wait(app: &str) -> Arg {
+    let help = "How long a message whose task this worker does not know waits for one that does, as in a rolling deploy, before it is dead";
+    duration(app, UNKNOWN_WAIT).default_value("10m").help(help)
+}
+
+fn lease(app: &str) -> Arg {
+    let help = "How long a message waits after the worker that ran it was killed; claims are renewed three times as often";
+    duration(app, LEASE).default_value("9s").help(help)
+}
+
+fn duration(app: &str, name: &'static str) -> Arg {
+    let arg = Arg::new(name)
+        .long(name)
+        .value_name("DURATION")
+        .env(variable(app, name));
+    arg.value_parser(ValueParser::new(crate::duration::parse))
 }
 
 fn from_setting(app: &str, setting: &Setting) -> Arg {

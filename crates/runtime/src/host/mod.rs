@@ -6,6 +6,8 @@ mod connect;
 mod dependencies;
 mod exit;
 mod explain;
+mod gauges;
+mod health;
 mod serve;
 mod signals;
 

@@ -8,12 +8,15 @@ use sapari_telemetry as telemetry;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{
-    self, BROKER_URL, DRAIN_GRACE, EXPLAIN, NAMESPACE, RESULT_URL, SERVICE_NAME, SLOTS,
+    self, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE, RESULT_URL,
+    SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
 };
 use super::exit::{Exit, Failure};
-use super::{Loaded, Program, connect_broker, connect_results, explain, signals};
+use super::health::{HealthAddr, Pages, Port};
+use super::{Loaded, Program, connect_broker, connect_results, explain, gauges, signals};
 use crate::duration::seconds;
 use crate::queue::Queue;
+use crate::vitals::Vitals;
 use crate::worker::{Plan, Servers, WorkerError};
 use crate::{broker, result};
 
@@ -33,7 +36,7 @@ pub(super) fn main(program: &Program, matches: &ArgMatches) -> ExitCode {
 
 fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     let places = Places::of(matches)?;
-    let telemetry_settings = telemetry_settings(program, matches)?;
+    let mut telemetry_settings = telemetry_settings(program, matches)?;
     let settings = args::settings(program, matches);
     let loaded = (program.load)(&settings).map_err(|error| Exit::Usage.because(&error))?;
     let Loaded { plan, check } = loaded;
@@ -44,15 +47,23 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag(EXPLAIN) {
         return explain::print(program, &plan, &topology);
     }
+    let health = Health::open(matches, &mut telemetry_settings)?;
     let guard =
         telemetry::init(telemetry_settings).map_err(|error| Exit::Software.because(&error))?;
     let runtime = async_runtime()?;
+    let vitals = Vitals::new();
+    runtime.spawn(vitals.clone().keep_ticking());
+    gauges::observe(plan.queue(), vitals.clone());
+    health.serve(&vitals, &guard)?;
+    let plan = plan.vitals(vitals.clone());
     let served = runtime.block_on(async {
         check
             .await
             .map_err(|error| Exit::Unavailable.because(error.as_ref()))?;
         until_drained_or_ended(program, plan, &places).await
     });
+    // However it came to its end.
+    vitals.draining();
     // Drops what still runs, and with it the child processes.
     runtime.shutdown_timeout(AT_ONCE);
     guard.shutdown(FLUSH_DEADLINE);
@@ -64,6 +75,27 @@ fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build();
     runtime.map_err(|error| Exit::Software.because(&error))
+}
+
+/// The health port, taken but not answered yet; nothing when it is off.
+struct Health(Option<Port>);
+
+impl Health {
+    fn open(matches: &ArgMatches, telemetry: &mut telemetry::Settings) -> Result<Self, Failure> {
+        let addr = matches.get_one::<HealthAddr>(HEALTH_ADDR).copied();
+        let port = Port::take(addr.unwrap_or(HealthAddr::Off))?;
+        // What nobody can scrape is not counted for it.
+        telemetry.scraped = port.is_some();
+        Ok(Self(port))
+    }
+
+    fn serve(self, vitals: &Vitals, guard: &telemetry::Guard) -> Result<(), Failure> {
+        let pages = Pages {
+            vitals: vitals.clone(),
+            scraper: guard.scraper(),
+        };
+        self.0.map_or(Ok(()), |port| port.serve(pages))
+    }
 }
 
 /// Checked before anything is connected.
@@ -124,10 +156,14 @@ fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
         Some(slots) => plan.slots(*slots),
         None => plan,
     };
-    match matches.get_one::<Duration>(DRAIN_GRACE) {
-        Some(grace) => plan.drain_grace(*grace),
+    let set = |plan, name, set: fn(Plan, Duration) -> Plan| match matches.get_one::<Duration>(name)
+    {
+        Some(value) => set(plan, *value),
         None => plan,
-    }
+    };
+    let plan = set(plan, DRAIN_GRACE, Plan::drain_grace);
+    let plan = set(plan, UNKNOWN_WAIT, Plan::unknown_wait);
+    set(plan, LEASE, Plan::lease)
 }
 
 async fn until_drained_or_ended(

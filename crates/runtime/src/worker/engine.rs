@@ -20,6 +20,7 @@ use crate::client::Tasks;
 use crate::ledger::Ledger;
 use crate::middleware::Stack;
 use crate::queue::Queue;
+use crate::vitals::Vitals;
 
 /// What every attempt of a running worker shares.
 pub(super) struct Engine {
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     /// How long a message that nobody here knows is waited for.
     pub(super) unknown_wait: Duration,
     pub(super) counts: Counts,
+    pub(super) vitals: Vitals,
     /// Says that an attempt has progress to be written down.
     pub(super) progress: Arc<Notify>,
     /// No more is taken.
@@ -101,6 +103,7 @@ impl Engine {
             lease: plan.lease,
             unknown_wait: plan.unknown_wait,
             counts: Counts::default(),
+            vitals: plan.vitals.clone(),
             progress: Arc::default(),
             draining: AtomicBool::new(false),
             interrupt: CancellationToken::new(),

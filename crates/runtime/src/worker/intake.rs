@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::plan::Plan;
 use super::{Servers, WorkerError, drain, keeper, parking, settle};
 use crate::broker::{Consumer, Delivery};
+use crate::vitals::Working;
 
 /// How long a delivery that needs more slots than are free waits for them before it goes back.
 const HOLD: Duration = Duration::from_millis(400);
@@ -48,8 +49,16 @@ async fn run(
     tracing::info!(queue = %engine.queue, worker = engine.name, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 
     let attempts = TaskTracker::new();
+    engine.vitals.working(Working {
+        queue: engine.queue,
+        slots: plan.slots,
+        free: Arc::clone(&engine.slots),
+        liveness: consumer.liveness(),
+        broker: Arc::clone(&engine.servers.broker),
+    });
     let taken = take_until(&engine, &mut *consumer, &attempts, &shutdown).await;
     engine.draining.store(true, Ordering::Release);
+    engine.vitals.draining();
     consumer.stop().await;
     for parked in engine.parking.clear() {
         settle::hand_back_unread(parked).await;

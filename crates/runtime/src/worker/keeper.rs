@@ -220,6 +220,7 @@ async fn watch(engine: Arc<Engine>) {
                     "stuck: past its deadline, and it does not answer; its slot is given to others. Restart the worker, and use #[task(blocking)] for what blocks"
                 );
                 engine.slots.add_permits(underway.slots() as usize);
+                underway.note_stuck(engine.vitals.stuck(&underway.task, &underway.run.id));
             }
         }
     }

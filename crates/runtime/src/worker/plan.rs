@@ -20,6 +20,7 @@ use crate::middleware::{Middleware, Stack};
 use crate::ping::ping;
 use crate::queue::Queue;
 use crate::task::{Backoff, Policy, Task};
+use crate::vitals::Vitals;
 
 type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
 type Run = Arc<dyn Fn(Arc<Message>, TaskContext) -> Running + Send + Sync>;
@@ -40,6 +41,7 @@ pub struct Plan {
     pub(super) parenting: Parenting,
     pub(super) lease: Duration,
     pub(super) unknown_wait: Duration,
+    pub(super) vitals: Vitals,
     problems: Vec<StartError>,
 }
 
@@ -106,6 +108,7 @@ impl Plan {
             parenting: Parenting::Child,
             lease: LEASE,
             unknown_wait: UNKNOWN_WAIT,
+            vitals: Vitals::new(),
             problems: Vec::new(),
         };
         plan.insert::<(), ping>(Arc::new(()));
@@ -173,6 +176,13 @@ impl Plan {
     #[must_use]
     pub fn parenting(mut self, parenting: Parenting) -> Self {
         self.parenting = parenting;
+        self
+    }
+
+    /// Sets where the worker notes how it is.
+    #[must_use]
+    pub fn vitals(mut self, vitals: Vitals) -> Self {
+        self.vitals = vitals;
         self
     }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::ledger::{Busy, Gate, Progress, Run};
 use crate::message::MessageId;
 use crate::stop::Stop;
+use crate::vitals::StuckMark;
 
 /// How long after its last moment an attempt counts as stuck: what ends a little late is not.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -47,6 +48,8 @@ pub(crate) struct Underway {
     stuck: AtomicBool,
     /// How many slots it was given.
     slots: AtomicU32,
+    /// Held while it is stuck, so that the process says so.
+    mark: Mutex<Option<StuckMark>>,
     progress: Mutex<Option<Progress>>,
 }
 
@@ -80,6 +83,7 @@ impl Underway {
             claimed: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             slots: AtomicU32::new(1),
+            mark: Mutex::default(),
             progress: Mutex::default(),
         }
     }
@@ -115,6 +119,11 @@ impl Underway {
     /// Marks it as stuck if it is past its last moment; true the first time.
     pub(crate) fn found_stuck(&self, now: Instant) -> bool {
         now > self.last_moment() && !self.stuck.swap(true, Ordering::AcqRel)
+    }
+
+    /// Keeps the mark by which the process says that it is stuck, until it ends.
+    pub(crate) fn note_stuck(&self, mark: StuckMark) {
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
     }
 
     /// When it must have ended: its own time, or the time to tidy up after it was asked to end.

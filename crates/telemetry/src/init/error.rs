@@ -32,6 +32,9 @@ pub enum InitError {
     /// The system gave us no thread.
     #[error("a thread for telemetry cannot be started; check the limits of the process")]
     Thread(#[source] io::Error),
+    /// The metrics cannot be collected for scraping.
+    #[error("the metrics cannot be collected for scraping; this is a bug")]
+    Scraper(#[source] opentelemetry_sdk::error::OTelSdkError),
     /// The thread that builds the exporters panicked.
     #[error("building the exporters panicked: {0}; turn them off with OTEL_TRACES_EXPORTER=none")]
     Panicked(String),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use super::Scraper;
+
 /// How long a drop waits when nobody called [`Guard::shutdown`].
 const DROP_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -18,14 +20,27 @@ const DROP_DEADLINE: Duration = Duration::from_secs(3);
 pub struct Guard {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
+    scraper: Scraper,
 }
 
 impl Guard {
     pub(super) fn new(
         traces: Option<SdkTracerProvider>,
         metrics: Option<SdkMeterProvider>,
+        scraper: Scraper,
     ) -> Self {
-        Self { traces, metrics }
+        Self {
+            traces,
+            metrics,
+            scraper,
+        }
+    }
+
+    /// The metrics as text, for a page to scrape. Empty unless [`Settings::scraped`](crate::Settings::scraped) is set, and
+    /// once telemetry has stopped.
+    #[must_use]
+    pub fn scraper(&self) -> Scraper {
+        self.scraper.clone()
     }
 
     /// Sends what is left and stops; gives up at the deadline. Says whether all of it was sent.

@@ -1,11 +1,13 @@
 //! What the process tests share. They wait for what really happens, and at most [`PATIENCE`] for it.
 
+mod health;
 mod media;
 mod namespace;
 mod process;
 mod receiver;
 mod space;
 
+pub(super) use health::Page;
 pub(super) use media::{INTERVIEW, film, long_clip};
 pub(super) use process::{Ended, Process, alive, json};
 pub(super) use receiver::{Receiver, Span};

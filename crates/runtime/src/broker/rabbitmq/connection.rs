@@ -2,6 +2,7 @@
 //! Opens no channels; the library's own recovery stays off, because it would carry acks of the old channel to the new one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -30,6 +31,7 @@ struct Shared {
     place: String,
     state: watch::Receiver<State>,
     suspect: Arc<Notify>,
+    reconnects: Arc<AtomicU64>,
     end: CancellationToken,
     _guard: DropGuard,
 }
@@ -59,10 +61,12 @@ impl Link {
         deadline: Duration,
     ) -> Result<Self, BrokerError> {
         let place = address.to_string();
+        let reconnects = Arc::default();
         let supervisor = Supervisor {
             address,
             name,
             place: place.clone(),
+            reconnects: Arc::clone(&reconnects),
         };
         let first = reach::at_boot(&place, deadline, || supervisor.attempt()).await;
         let first = Arc::new(first.map_err(|error| not_connected(&place, error))?);
@@ -75,6 +79,7 @@ impl Link {
                 place,
                 state,
                 suspect,
+                reconnects,
                 end,
                 _guard: guard,
             }),
@@ -94,6 +99,11 @@ impl Link {
     /// Whether there is a connection now.
     pub(super) fn is_up(&self) -> bool {
         matches!(&*self.shared.state.borrow(), State::Up(connection) if connection.status().connected())
+    }
+
+    /// How often the connection came back.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.shared.reconnects.load(Ordering::Relaxed)
     }
 
     /// Makes the supervisor look whether the connection still lives: something on it failed.
@@ -159,6 +169,7 @@ struct Supervisor {
     address: Address,
     name: String,
     place: String,
+    reconnects: Arc<AtomicU64>,
 }
 
 impl Supervisor {
@@ -207,6 +218,7 @@ impl Supervisor {
             connection = self.name,
             "connected to the broker again"
         );
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
         sender.send_replace(State::Up(Arc::clone(&next)));
         Some(next)
     }

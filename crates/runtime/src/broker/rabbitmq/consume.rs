@@ -25,7 +25,7 @@ use super::headers;
 use super::lane::{Lane, Session};
 use super::topology::{self, Names};
 use super::window::Window;
-use crate::broker::{Consumer, Delivery, Lost, Receipt};
+use crate::broker::{Consumer, Delivery, Liveness, Lost, Receipt};
 use crate::queue::{Level, Queue};
 
 /// The most that handing back at a stop may take.
@@ -39,6 +39,7 @@ pub(super) struct RabbitConsumer {
     // Highest level first.
     levels: Vec<Buffered>,
     stop: CancellationToken,
+    liveness: Liveness,
     // Wakes a poll that waits for a moment: for a higher level's refill, or for what has waited too long.
     timer: Pin<Box<Sleep>>,
     // Each task owns a channel; dropped with the consumer, they are aborted and the channels close.
@@ -63,7 +64,7 @@ impl RabbitConsumer {
     ) -> lapin::Result<Self> {
         // Zero means "without limit" to the broker.
         let prefetch = prefetch.max(1);
-        let stop = CancellationToken::new();
+        let (stop, liveness) = (CancellationToken::new(), Liveness::of(queue));
         let topology = Arc::new(topology::queue(names, queue));
         let mut opened: Vec<(Level, Lane, Session)> = Vec::new();
         for level in queue.every_level() {
@@ -75,6 +76,7 @@ impl RabbitConsumer {
                 topology,
                 stop: stop.clone(),
                 window: Arc::new(Window::new(prefetch)),
+                beat: liveness.beat(level),
             };
             let session = lane.open().await?;
             opened.push((level, lane, session));
@@ -89,6 +91,7 @@ impl RabbitConsumer {
         Ok(Self {
             levels,
             stop,
+            liveness,
             timer: Box::pin(sleep_until(Instant::now())),
             _lanes: lanes,
         })
@@ -207,6 +210,10 @@ impl Consumer for RabbitConsumer {
             poll_fn(|cx| self.poll_overdue(cx)).await;
             self.levels.iter_mut().for_each(Buffered::hand_back_overdue);
         }
+    }
+
+    fn liveness(&self) -> Liveness {
+        self.liveness.clone()
     }
 
     async fn stop(&mut self) {

@@ -18,6 +18,7 @@ use super::connection::{Link, open_channel};
 use super::declare::declare;
 use super::topology::Topology;
 use super::window::Window;
+use crate::broker::Beat;
 use crate::broker::reach::Backoff;
 
 /// The most that opening a channel with its consumer may take.
@@ -26,7 +27,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a lane consumes, and how.
-#[derive(Clone)]
 pub(super) struct Lane {
     pub(super) link: Link,
     /// The queue of one level.
@@ -37,6 +37,8 @@ pub(super) struct Lane {
     /// Says that no more may be taken.
     pub(super) stop: CancellationToken,
     pub(super) window: Arc<Window>,
+    /// Says whether there is a consumer.
+    pub(super) beat: Beat,
 }
 
 /// A channel with its consumer. Dropped, the channel closes, and the broker takes back what is unsettled.
@@ -81,10 +83,12 @@ impl Lane {
                 self.drain(&mut session, &deliveries).await;
                 break;
             }
+            self.beat.lost();
             warn!(queue = self.queue, "the consumer was lost; consuming again");
             let Some(next) = self.reopen(&session.channel).await else {
                 break;
             };
+            self.beat.regained();
             info!(queue = self.queue, "consuming again");
             if session.channel.id() != next.channel.id() || !session.channel.status().connected() {
                 self.window.reset();

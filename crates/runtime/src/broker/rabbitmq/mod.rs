@@ -35,8 +35,8 @@ use registry::Registry;
 use topology::Names;
 
 use super::{
-    Broker, BrokerError, Consumer, Depth, Destination, Judge, Parcel, PublishError, Verdict,
-    replay_refused,
+    Broker, BrokerError, Connections, Consumer, Depth, Destination, Judge, Parcel, PublishError,
+    Verdict, replay_refused,
 };
 use crate::message::MAX_BODY_BYTES;
 use crate::queue::Queue;
@@ -319,6 +319,13 @@ impl Broker for RabbitBroker {
         }
         self.ask(&action, dead.close()).await?;
         Ok(seen)
+    }
+
+    fn connections(&self) -> Connections {
+        Connections {
+            up: self.is_connected(),
+            reconnects: self.publishing.reconnects() + self.consuming.reconnects(),
+        }
     }
 
     async fn close(&self) {

@@ -1,0 +1,39 @@
+//! From how the process is to the figures that its metrics tell. Decides nothing, and names no metric.
+
+use sapari_telemetry::{ConsumerGauge, WorkerGauges, observe_worker};
+
+use crate::broker::LevelLiveness;
+use crate::queue::Queue;
+use crate::vitals::{Snapshot, Vitals};
+
+/// Tells about this process, which serves `queue`, from now on.
+pub(super) fn observe(queue: Queue, vitals: Vitals) {
+    observe_worker(move || figures(queue, &vitals.look()));
+}
+
+fn figures(queue: Queue, snapshot: &Snapshot) -> WorkerGauges {
+    let worker = snapshot.worker.as_ref();
+    WorkerGauges {
+        queue: queue.to_string(),
+        slots: worker.map_or(0, |it| it.slots.into()),
+        in_use: worker.map_or(0, |it| count(it.in_use)),
+        stuck: count(snapshot.stuck.len()),
+        consumers: worker.map_or_else(Vec::new, |it| it.levels.iter().map(consumer).collect()),
+        reconnects: worker.map_or(0, |it| it.connections.reconnects),
+        ready: snapshot.ready().passed(),
+        draining: snapshot.draining,
+        loop_age: snapshot.loop_age.as_secs_f64(),
+    }
+}
+
+fn consumer(level: &LevelLiveness) -> ConsumerGauge {
+    ConsumerGauge {
+        level: level.level.number(),
+        live: level.gone_for.is_none(),
+        losses: level.losses,
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,6 +1,8 @@
 //! RabbitMQ as a [`Broker`]: quorum queues, one per level, publishes confirmed, lost connections replaced.
 //! The only place that knows the client library. Which messages are acked, retried or dead is decided elsewhere.
 
+mod ack_window;
+mod acks;
 mod address;
 mod connection;
 mod consume;
@@ -10,6 +12,7 @@ mod headers;
 mod inspect;
 mod lane;
 mod publish;
+mod receipt;
 mod registry;
 mod topology;
 mod window;

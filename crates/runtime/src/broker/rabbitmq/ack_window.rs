@@ -1,5 +1,6 @@
 //! When what is finished is acked, and how: as a value, without a broker. Acks over the finished prefix of a channel's
-//! delivery tags become one `multiple` ack; what finished behind a slow head is acked singly once it has waited.
+//! delivery tags become one `multiple` ack, at once when the last was a while ago; what finished behind a slow head is acked
+//! singly when it has waited for long.
 //! Sends nothing, and knows one channel only: a new channel gets a new window.
 
 use std::collections::VecDeque;
@@ -7,8 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest that a finished message waits for others to be acked with.
-pub(super) const LINGER: Duration = Duration::from_millis(50);
+/// The least between two acks of a prefix that is not yet worth one: a busy worker collects for so long, and an idle one does
+/// not wait at all.
+const PACE: Duration = Duration::from_millis(5);
+
+/// The longest that a finished message waits for those before it.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// The most acks that are worth waiting for: more of them make a `multiple` ack no cheaper.
 const LARGEST_BATCH: usize = 64;
@@ -21,6 +26,8 @@ pub(super) struct AckWindow {
     /// So many finished anywhere: the broker must hear of them before the prefetch window is full of them.
     tight: usize,
     linger: Duration,
+    /// When something was last taken to be sent.
+    sent_at: Option<Instant>,
     /// The tag of the first place.
     first: u64,
     places: VecDeque<Place>,
@@ -46,11 +53,18 @@ enum Place {
 }
 
 /// When there is something to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     Now,
     At(Instant),
     Never,
+}
+
+impl Due {
+    /// Whether it is due now.
+    pub(super) fn by(self, now: Instant) -> bool {
+        self <= Self::At(now)
+    }
 }
 
 /// What is to be sent, in this order: a `multiple` ack would take along what was to be handed back.
@@ -72,6 +86,7 @@ impl AckWindow {
             batch: (prefetch / 4).clamp(1, LARGEST_BATCH),
             tight: (prefetch / 2).max(1),
             linger: LINGER,
+            sent_at: None,
             first: 1,
             places: VecDeque::new(),
             front: 0,
@@ -143,7 +158,15 @@ impl AckWindow {
             _ if !self.returned.is_empty() => Due::Now,
             None => Due::Never,
             Some(_) if enough || self.held == 0 => Due::Now,
-            Some(oldest) => Due::At(oldest + self.linger),
+            Some(oldest) => self.paced().min(Due::At(oldest + self.linger)),
+        }
+    }
+
+    fn paced(&self) -> Due {
+        match self.sent_at {
+            _ if self.front_finished == 0 => Due::Never,
+            None => Due::Now,
+            Some(at) => Due::At(at + PACE),
         }
     }
 
@@ -154,6 +177,7 @@ impl AckWindow {
 
     /// What is to be sent now: everything at the front, and behind it what has waited long enough or takes up too much room.
     pub(super) fn take(&mut self, now: Instant) -> Settling {
+        self.sent_at = Some(now);
         let hand_back = std::mem::take(&mut self.returned);
         let before = self.finished;
         let up_to = self.take_front();

@@ -34,6 +34,8 @@ pub(super) struct Acks {
 struct State {
     places: AckWindow,
     sending: bool,
+    /// Nobody consumes any more: what is finished is still said, and then the channel may close.
+    ending: bool,
     /// The channel is gone, or nobody sends any more.
     gone: bool,
 }
@@ -46,6 +48,7 @@ impl Acks {
             state: Mutex::new(State {
                 places,
                 sending: false,
+                ending: false,
                 gone: false,
             }),
             wake: Notify::new(),
@@ -80,7 +83,7 @@ impl Acks {
 
     fn settle(&self, change: impl FnOnce(&mut AckWindow)) -> Result<(), Lost> {
         let mut state = self.state();
-        if state.gone {
+        if state.gone || state.ending {
             return Err(Lost);
         }
         let before = state.places.due();
@@ -90,7 +93,7 @@ impl Acks {
         change(&mut state.places);
         let due = state.places.due();
         drop(state);
-        if due == Due::Now {
+        if due.by(Instant::now()) {
             self.window.expect_room();
         }
         if due != before {
@@ -139,11 +142,20 @@ impl Acks {
         self.told.notify_waiters();
     }
 
-    /// Says what is due, until the channel is gone. While one write is under way, the next collects.
+    /// Nobody consumes any more. What is finished by now is still said.
+    fn end(&self) {
+        let mut state = self.state();
+        state.ending = true;
+        state.places.hurry();
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Says what is due, until the channel is gone or nobody consumes any more. While one write is under way, the next
+    /// collects.
     pub(super) async fn send_on(self: Arc<Self>, channel: Channel) {
         let _end = CloseAtEnd(&self);
-        loop {
-            self.until_due().await;
+        while self.until_due().await {
             let settling = self.take();
             if send(&channel, &settling).await.is_err() {
                 return;
@@ -152,18 +164,25 @@ impl Acks {
         }
     }
 
-    async fn until_due(&self) {
+    /// False when nothing will ever be due again.
+    async fn until_due(&self) -> bool {
         loop {
-            let due = self.state().places.due();
+            let (due, ending) = self.due();
             match due {
-                Due::Now => return,
+                Due::Now => return true,
+                Due::Never if ending => return false,
                 Due::Never => self.wake.notified().await,
                 Due::At(at) => tokio::select! {
-                    () = sleep_until(at) => return,
+                    () = sleep_until(at) => return true,
                     () = self.wake.notified() => {}
                 },
             }
         }
+    }
+
+    fn due(&self) -> (Due, bool) {
+        let state = self.state();
+        (state.places.due(), state.ending)
     }
 
     fn take(&self) -> Settling {
@@ -189,7 +208,16 @@ impl Acks {
     }
 }
 
-/// However the sending ends, aborted included: nobody waits for it any more.
+/// Dropped by whoever consumes on the channel.
+pub(super) struct EndAcks(pub(super) Arc<Acks>);
+
+impl Drop for EndAcks {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// However the sending ends, dropped included: nobody is left waiting for it.
 struct CloseAtEnd<'a>(&'a Acks);
 
 impl Drop for CloseAtEnd<'_> {

@@ -12,10 +12,9 @@ use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::acks::Acks;
+use super::acks::{Acks, EndAcks};
 use super::connection::{Link, open_channel};
 use super::declare::declare;
 use super::receipt::Incoming;
@@ -42,12 +41,12 @@ pub(super) struct Lane {
     pub(super) window: Arc<Window>,
 }
 
-/// A channel with its consumer. Dropped, the channel closes, and the broker takes back what is unsettled.
+/// A channel with its consumer. Dropped, the channel closes once what is finished has been said, and the broker takes back
+/// what is unsettled.
 pub(super) struct Session {
     channel: Channel,
     consumer: Consumer,
-    acks: Arc<Acks>,
-    _sends_acks: AbortOnDropHandle<()>,
+    acks: EndAcks,
 }
 
 /// Why a session gave no more.
@@ -81,12 +80,11 @@ impl Lane {
     fn session(&self, channel: Channel, consumer: Consumer) -> Session {
         let (window, stop) = (Arc::clone(&self.window), self.stop.clone());
         let acks = Arc::new(Acks::new(self.prefetch, window, stop));
-        let sends_acks = tokio::spawn(Arc::clone(&acks).send_on(channel.clone()));
+        tokio::spawn(Arc::clone(&acks).send_on(channel.clone()));
         Session {
             channel,
             consumer,
-            acks,
-            _sends_acks: AbortOnDropHandle::new(sends_acks),
+            acks: EndAcks(acks),
         }
     }
 
@@ -113,7 +111,7 @@ impl Lane {
             info!(queue = self.queue, "consuming again");
         }
         // What finished before the stop and lingers. Lost means that the broker delivers it again.
-        let _ = session.acks.flush().await;
+        let _ = session.acks.0.flush().await;
         drop(deliveries);
         // Until the consumer's owner aborts this task.
         std::future::pending::<()>().await;
@@ -166,7 +164,7 @@ impl Lane {
             session.consumer = consumer;
             return Ok(Reopened::Yes);
         }
-        session.acks.close();
+        session.acks.0.close();
         let Ok(connection) = self.link.up().await else {
             return Ok(Reopened::No);
         };
@@ -204,8 +202,8 @@ impl Lane {
 
 impl Session {
     fn incoming(&self, arrived: Delivery) -> Incoming {
-        self.acks.delivered(arrived.delivery_tag);
-        let acks = Arc::clone(&self.acks);
+        let acks = Arc::clone(&self.acks.0);
+        acks.delivered(arrived.delivery_tag);
         Incoming { arrived, acks }
     }
 }

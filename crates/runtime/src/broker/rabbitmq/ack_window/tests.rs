@@ -1,6 +1,6 @@
 //! The ack window by table and by property: a broker is played by a set of what it still holds unacked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -28,15 +28,28 @@ fn a_single_message_is_acked_at_once() {
 #[test]
 fn the_finished_prefix_is_one_ack() {
     let (mut window, now) = window(40, 20);
-    for tag in [3, 1, 2, 5, 10, 9, 8, 7, 6] {
+    for tag in [3, 2, 5, 10, 9, 8, 7, 6, 4] {
         window.finished(tag, now);
     }
-    assert_eq!(window.due(), Due::At(now + LINGER), "the fourth still runs");
-    window.finished(4, now);
+    assert_eq!(window.due(), Due::At(now + LINGER), "the first still runs");
+    window.finished(1, now);
     assert_eq!(window.due(), Due::Now);
     let settling = window.take(now);
     assert_eq!((settling.up_to, settling.count), (Some(10), 10));
     assert!(settling.singly.is_empty());
+}
+
+#[test]
+fn the_first_goes_at_once_and_those_after_it_are_collected() {
+    let (mut window, now) = window(100, 90);
+    window.finished(1, now);
+    assert_eq!(window.due(), Due::Now);
+    window.take(now);
+    (2..=3).for_each(|tag| window.finished(tag, now + MS));
+    assert_eq!(window.due(), Due::At(now + PACE));
+    (4..=26).for_each(|tag| window.finished(tag, now + MS));
+    assert_eq!(window.due(), Due::Now, "a quarter of the window is enough");
+    assert_eq!(window.take(now + MS).up_to, Some(26));
 }
 
 #[test]
@@ -92,7 +105,7 @@ fn nothing_lingers_in_a_hurry() {
     let (mut window, now) = window(100, 3);
     window.finished(2, now);
     window.hurry();
-    assert_eq!(window.due(), Due::At(now));
+    assert!(window.due().by(now));
     assert_eq!(window.take(now).singly, [2]);
 }
 
@@ -138,8 +151,10 @@ struct Model {
     delivered: u64,
     held: BTreeSet<u64>,
     /// What the broker waits to hear of, with the time at which it finished.
-    unacked: std::collections::BTreeMap<u64, Option<Instant>>,
+    unacked: BTreeMap<u64, Option<Instant>>,
     returned: BTreeSet<u64>,
+    /// Since when nothing before it was held.
+    at_the_front: BTreeMap<u64, Instant>,
 }
 
 impl Model {
@@ -150,8 +165,9 @@ impl Model {
             now: Instant::now(),
             delivered: 0,
             held: BTreeSet::new(),
-            unacked: std::collections::BTreeMap::new(),
+            unacked: BTreeMap::new(),
             returned: BTreeSet::new(),
+            at_the_front: BTreeMap::new(),
         }
     }
 
@@ -189,12 +205,7 @@ impl Model {
 
     /// What the task that sends would do now.
     fn sends(&mut self) {
-        let due = match self.window.due() {
-            Due::Now => true,
-            Due::At(at) => at <= self.now,
-            Due::Never => false,
-        };
-        if !due {
+        if !self.window.due().by(self.now) {
             return;
         }
         let settling = self.window.take(self.now);
@@ -217,11 +228,22 @@ impl Model {
         assert!(settling.count > 0, "due, and nothing to send");
     }
 
-    fn nobody_waits_for_long(&self) {
+    fn nobody_waits_for_long(&mut self) {
         assert!(self.returned.is_empty());
-        let finished: Vec<Instant> = self.unacked.values().copied().flatten().collect();
-        for at in &finished {
-            assert!(*at + LINGER > self.now, "one has waited for too long");
+        let finished = self
+            .unacked
+            .iter()
+            .filter_map(|(tag, at)| Some((*tag, (*at)?)));
+        let finished: Vec<_> = finished.collect();
+        for (tag, at) in &finished {
+            assert!(*at + LINGER > self.now, "{tag} has waited for too long");
+            if self.held.first().is_some_and(|held| tag < held) {
+                let since = *self.at_the_front.entry(*tag).or_insert(self.now);
+                assert!(
+                    since + PACE > self.now,
+                    "{tag} at the front has waited for too long"
+                );
+            }
         }
         assert!(
             self.held.is_empty() <= finished.is_empty(),

@@ -180,6 +180,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/runtime/src/message/",
         "crates/runtime/src/result/record.rs",
         "crates/runtime/src/ping.rs",
+        "crates/bench/src/load.rs",
     ];
     let reads_json = ["crates/services/src/ext/ffmpeg/probe_json.rs"];
     let allowed = |path: &str| {

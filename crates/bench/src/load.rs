@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
 use crate::place::{self, QUEUE};
+use crate::{Failure, report};
 
 /// Does nothing. It carries what a small task carries: two ids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,14 +105,15 @@ impl Running {
         }
     }
 
-    /// Drains it, and makes sure that it acked everything.
+    /// Drains it, and says when what it acked came again.
     pub(crate) async fn stop(self, servers: &Servers) -> Result<(), Failure> {
         self.shutdown.cancel();
         self.worker.await??;
         servers.broker.close().await;
         let again = place::count().await?;
         if again > 0 {
-            return Err(format!("{again} messages were not acked").into());
+            // An ack has no answer: the broker may drop some of the last when the connection closes.
+            report::progress(&format!("{again} messages came again"));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::engine::Engine;
 use super::plan::Plan;
 use super::{Servers, WorkerError, attempt, drain};
-use crate::broker::{Consumer, Delivery};
+use crate::broker::{Consumer, Delivery, prefetch};
 
 impl Plan {
     /// Runs it: see [`Worker::run`](super::Worker::run).
@@ -37,7 +37,7 @@ async fn run(
     let mut consumer = engine
         .servers
         .broker
-        .consume(engine.queue, plan.slots)
+        .consume(engine.queue, prefetch(plan.slots))
         .await?;
     tracing::info!(queue = %engine.queue, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 

@@ -90,7 +90,7 @@ fn pairs(effort: Effort) -> Vec<Pair> {
             (", results in Redis", drain.store(Store::Redis)),
         ];
         pairs.extend(
-            drains.map(|(how, ours)| pair(&format!("drain, {slots} slots{how}"), ours, plain)),
+            drains.map(|(how, ours)| pair(&format!("drain, slots {slots}{how}"), ours, plain)),
         );
     }
     pairs

@@ -10,7 +10,7 @@ const MOST_AHEAD: u32 = 600;
 /// For so many slots.
 pub(crate) fn prefetch(slots: u16) -> u16 {
     let slots = u32::from(slots.max(1));
-    let ahead = (slots * slots / 4).clamp(slots, MOST_AHEAD.max(slots));
+    let ahead = (slots * slots / 2).clamp(slots, MOST_AHEAD.max(slots));
     u16::try_from(slots + ahead).unwrap_or(u16::MAX)
 }
 
@@ -24,8 +24,8 @@ mod tests {
             (0, 2),
             (1, 2),
             (2, 4),
-            (4, 8),
-            (16, 80),
+            (4, 12),
+            (16, 144),
             (64, 664),
             (200, 800),
             (2000, 4000),

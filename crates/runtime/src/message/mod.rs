@@ -22,6 +22,9 @@ use crate::queue::{Level, Priority, Queue};
 /// The largest body that is published, in bytes. RabbitMQ 4 refuses 16 MiB by closing the channel; this stays clear of it.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
+/// What most bodies fit into.
+const USUAL_BYTES: usize = 512;
+
 /// Labels with a meaning on the wire; all but `queued_at` are TaskIQ's own names.
 pub mod label {
     /// The priority, 0 to 3.
@@ -79,8 +82,10 @@ impl Message {
     /// Writes TaskIQ's JSON.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&WireRef::from(self))
-            .expect("string keys and JSON values always serialize")
+        let mut body = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut body, &WireRef::from(self))
+            .expect("string keys and JSON values always serialize");
+        body
     }
 
     /// Which attempt this is, 1 the first.

@@ -71,7 +71,8 @@ async fn take_until(
             biased;
             () = shutdown.cancelled() => return Ok(()),
             taken = take_one(&slots, consumer) => match taken {
-                Some((delivery, slot)) => attempts.spawn(attempt::attempt(Arc::clone(engine), delivery, slot)),
+                // Boxed: spawning moves a future several times over, and this one has nine kilobytes.
+                Some((delivery, slot)) => attempts.spawn(Box::pin(attempt::attempt(Arc::clone(engine), delivery, slot))),
                 None => return Err(WorkerError::ConsumerGone(engine.queue)),
             },
         };

@@ -191,13 +191,10 @@ impl AckWindow {
     }
 
     fn take_front(&mut self) -> Option<u64> {
-        let settled = self.places.drain(..self.front);
-        let last = settled
-            .enumerate()
-            .filter(|(_, place)| *place != Place::Gone)
-            .map(|(at, _)| at as u64)
-            .last();
-        let up_to = last.map(|at| self.first + at);
+        let mut settled = self.places.drain(..self.front);
+        let last = settled.rposition(|place| place != Place::Gone);
+        drop(settled);
+        let up_to = last.map(|at| self.first + at as u64);
         self.first += self.front as u64;
         self.finished -= self.front_finished;
         (self.front, self.front_finished) = (0, 0);

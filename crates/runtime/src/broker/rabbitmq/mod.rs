@@ -192,7 +192,7 @@ impl RabbitBroker {
         }
     }
 
-    fn letter(&self, mut parcel: Parcel) -> Result<Letter, PublishError> {
+    fn letter(&self, mut parcel: Parcel) -> Result<Arc<Letter>, PublishError> {
         let target = self.names().target(&parcel.to);
         let (exchange, key) = self.address(&parcel.to, &target)?;
         match parcel.to {
@@ -205,12 +205,12 @@ impl RabbitBroker {
             Destination::Work(_) => {}
             Destination::Dead(_) => parcel.headers = headers::fitting(parcel.headers),
         }
-        Ok(Letter {
+        Ok(Arc::new(Letter {
             exchange: short(&exchange)?,
             key: short(&key)?,
             parcel,
             target,
-        })
+        }))
     }
 
     /// The exchange and the key: straight to the queue, or over the delay ladder.

@@ -90,8 +90,8 @@ impl Publisher {
     }
 
     /// Publishes and waits for the confirm; waits out lost connections within the timeout.
-    pub(super) async fn publish(&self, letter: Letter) -> Result<(), PublishError> {
-        match timeout(self.timeout, self.send(Arc::new(letter))).await {
+    pub(super) async fn publish(&self, letter: Arc<Letter>) -> Result<(), PublishError> {
+        match timeout(self.timeout, self.send(letter)).await {
             Ok(result) => result,
             Err(_) if self.link.is_up() => Err(PublishError::Timeout(self.timeout)),
             Err(_) => {
@@ -185,7 +185,7 @@ async fn try_once(
     _permit: Arc<OwnedSemaphorePermit>,
 ) -> Try {
     match confirmed(&channel, &letter).await {
-        Ok(Ok(confirmation)) => Try::Settled(read(confirmation, &letter)),
+        Ok(Ok(confirmation)) => Try::Settled(read(&confirmation, &letter)),
         // The broker closed the channel over something that was sent: sent again, it would do the same.
         Ok(Err(error)) if error.is_amqp_soft_error() => {
             Try::Settled(Err(PublishError::Disconnected(error.into())))
@@ -212,7 +212,7 @@ async fn confirmed(
     })
 }
 
-fn read(confirmation: Confirmation, letter: &Letter) -> Result<(), PublishError> {
+fn read(confirmation: &Confirmation, letter: &Letter) -> Result<(), PublishError> {
     let queue = || letter.target.clone();
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

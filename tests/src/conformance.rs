@@ -1,9 +1,11 @@
 //! The conformance suites against a real RabbitMQ and a real Redis, and what happens when the network cuts in.
 //! `SAPARI_BROKER_URL` and `SAPARI_RESULT_URL` say where they are; `scripts/services up` starts them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use sapari_runtime::broker::conformance::{
     self as broker_suite, ack, fresh_queue, next, parcel, settled_depth,
 };
@@ -179,7 +181,36 @@ async fn a_publish_waits_out_a_short_cut() {
     settled_depth(&*broker, queue, |depth| depth.ready == [2]).await;
 }
 
-/// The connection is seen to be gone: what is in flight then fails, and only what follows waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_in_flight_at_a_cut_is_published_again_with_its_id() {
+    let proxy = Proxy::before(&server(&broker_url())).await;
+    let broker = rabbit(&through(&broker_url(), proxy.port())).await;
+    let queue = fresh_queue(1);
+    broker.declare(queue).await.expect("declared");
+    let parcels: Vec<_> = (0..1500)
+        .map(|_| parcel(queue, 0, Duration::ZERO))
+        .collect();
+    let mut missing: BTreeSet<_> = parcels.iter().map(|parcel| parcel.id.clone()).collect();
+    let publishing = parcels.into_iter().map(|parcel| broker.publish(parcel));
+    let mut publishing = stream::iter(publishing).buffer_unordered(200).enumerate();
+    while let Some((number, published)) = publishing.next().await {
+        published.unwrap_or_else(|error| panic!("after {number}: {error:?}"));
+        // Nearly 200 others are on their way now.
+        if number % 400 == 399 {
+            proxy.cut();
+        }
+    }
+    drop(publishing);
+    let direct = rabbit(&broker_url()).await;
+    let mut consumer = direct.consume(queue, 200).await.expect("consuming");
+    while !missing.is_empty() {
+        let delivery = next(&mut *consumer).await;
+        missing.remove(&delivery.headers["task_id"]);
+        ack(delivery).await.expect("the channel lives");
+    }
+}
+
+/// The connection is seen to be gone.
 async fn until_down(broker: &RabbitBroker) {
     timeout(PATIENCE, async {
         while broker.can_publish() {

@@ -89,10 +89,9 @@ impl Tasks {
         &self,
         tasks: impl IntoIterator<Item = T> + Send,
     ) -> Result<Vec<Handle<T>>, KickError> {
-        let kicks: Vec<_> = tasks
-            .into_iter()
-            .map(|task| self.kick(task).into_future())
-            .collect();
+        // Collected because an iterator may not be `Send`; each message is made when its turn comes.
+        let tasks: Vec<T> = tasks.into_iter().collect();
+        let kicks = tasks.into_iter().map(|task| self.kick(task).into_future());
         stream::iter(kicks)
             .buffered(CONFIRMS_IN_FLIGHT)
             .try_collect()

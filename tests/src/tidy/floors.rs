@@ -15,6 +15,8 @@ fn floor(package: &str) -> Option<u8> {
         "sapari-analysis" | "sapari-render" | "sapari-scheduler" => Some(4),
         // They host the roles: the only processes that use others.
         "sapari-worker" | "sapari-cli" => Some(5),
+        // Measures the runtime from outside, with tasks of its own.
+        "sapari-bench" => Some(5),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use crate::queue::Queue;
 
 use super::{Destination, Headers, Parcel, PublishError};
 
-/// The most of an error that a header carries, in bytes: AMQP frames hold 128 KiB with everything.
+/// The most of an error that a header carries, in bytes: all headers share one frame.
 const MAX_ERROR_BYTES: usize = 4096;
 
 /// The most of a task's name that a header carries, in bytes; the body has it whole.

@@ -6,6 +6,7 @@ pub mod conformance;
 mod dead;
 mod liveness;
 pub mod memory;
+mod prefetch;
 pub mod rabbitmq;
 pub(crate) mod reach;
 pub mod url;
@@ -15,6 +16,8 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub(crate) use prefetch::prefetch;
 
 pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
 pub(crate) use liveness::Beat;
@@ -39,7 +42,8 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// [`BrokerError`] when the broker cannot be reached or refuses.
     async fn declare(&self, queue: Queue) -> Result<(), BrokerError>;
 
-    /// Stores one message durably: `Ok` means that the broker has confirmed it.
+    /// Stores one message durably: `Ok` means that the broker has confirmed it. A publish that was in flight when a connection
+    /// broke is repeated, so that there may be a copy with the same id and kick.
     /// Cancel-safe in the sense that a message is published whole or not at all; a dropped call may have published.
     ///
     /// # Errors
@@ -246,7 +250,9 @@ impl fmt::Debug for Delivery {
 /// The right to settle one delivery, once.
 #[async_trait]
 pub trait Receipt: Send + Sync {
-    /// The message is finished with.
+    /// The message is finished with. The broker may be told together with others, a moment later: `Ok` means that it is the
+    /// next that the delivery's channel says, and is no promise that the channel lives so long. Once the consumer was stopped,
+    /// `Ok` means that it was said.
     ///
     /// # Errors
     /// [`Lost`]: the channel of the delivery is gone, and the broker will deliver the message again.
@@ -365,7 +371,8 @@ pub enum PublishError {
         "the broker did not confirm within {0:?}; it may be blocked by an alarm. Kick again with the same id"
     )]
     Timeout(Duration),
-    /// The connection went away before the confirm: it may or may not be stored. Kick again with the same id.
+    /// The connection went away, and did not come back in time for another try: the message may or may not be stored. Kick
+    /// again with the same id.
     #[error("the connection was lost before the broker confirmed. Kick again with the same id")]
     Disconnected(#[source] BoxError),
 }

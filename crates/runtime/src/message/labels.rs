@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 const INT: u8 = 2;
@@ -104,16 +105,30 @@ impl Labels {
         Self(entries.collect())
     }
 
-    pub(super) fn to_wire(&self) -> (Map<String, Value>, Map<String, Value>) {
-        let labels = self
-            .0
-            .iter()
-            .map(|(name, label)| (name.clone(), label.value.clone()));
-        let types = self
-            .0
-            .iter()
-            .filter_map(|(name, label)| Some((name.clone(), label.kind.clone()?)));
-        (labels.collect(), types.collect())
+    /// The values and their types, as they are written.
+    pub(super) fn to_wire(&self) -> (Values<'_>, Kinds<'_>) {
+        (Values(self), Kinds(self))
+    }
+}
+
+/// The values by name.
+pub(super) struct Values<'a>(&'a Labels);
+
+/// The types by name, of those that have one.
+pub(super) struct Kinds<'a>(&'a Labels);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let labels = self.0.0.iter();
+        serializer.collect_map(labels.map(|(name, label)| (name, &label.value)))
+    }
+}
+
+impl Serialize for Kinds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let labels = self.0.0.iter();
+        let kinds = labels.filter_map(|(name, label)| Some((name, label.kind.as_ref()?)));
+        serializer.collect_map(kinds)
     }
 }
 
@@ -150,7 +165,7 @@ mod tests {
         labels.set_flag("on", true);
         labels.set_int("n", -2);
         let (values, types) = labels.to_wire();
-        assert_eq!(Value::Object(values), json!({"on": "True", "n": "-2"}));
-        assert_eq!(Value::Object(types), json!({"on": 5, "n": 2}));
+        assert_eq!(json!(values), json!({"on": "True", "n": "-2"}));
+        assert_eq!(json!(types), json!({"on": 5, "n": 2}));
     }
 }

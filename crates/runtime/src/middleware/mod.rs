@@ -126,6 +126,8 @@ impl NextSend<'_> {
 #[derive(Clone)]
 pub(crate) struct Stack {
     layers: Vec<Arc<dyn Middleware>>,
+    /// Those with a side for kicks: a layer that only passes on costs as much as one that does something.
+    senders: Vec<Arc<dyn Middleware>>,
 }
 
 impl Stack {
@@ -137,10 +139,13 @@ impl Stack {
             Arc::new(deadline::Deadline),
             Arc::new(panic::CatchPanic),
         ];
-        Self { layers }
+        // `retry`, `deadline` and `panic` are about attempts alone.
+        let senders = layers[..2].to_vec();
+        Self { layers, senders }
     }
 
     pub(crate) fn with(mut self, layer: Arc<dyn Middleware>) -> Self {
+        self.senders.push(Arc::clone(&layer));
         self.layers.push(layer);
         self
     }
@@ -155,7 +160,7 @@ impl Stack {
         broker: &dyn Broker,
     ) -> Result<(), KickError> {
         NextSend {
-            layers: &self.layers,
+            layers: &self.senders,
             broker,
         }
         .run(outbound)

@@ -14,7 +14,7 @@ use super::attempt::{self, Slot};
 use super::engine::Engine;
 use super::plan::Plan;
 use super::{Servers, WorkerError, drain, keeper, parking, settle};
-use crate::broker::{Consumer, Delivery};
+use crate::broker::{Consumer, Delivery, prefetch};
 use crate::vitals::Working;
 
 /// How long a delivery that needs more slots than are free waits for them before it goes back.
@@ -69,15 +69,14 @@ async fn run(
     taken
 }
 
-/// How many deliveries of a level may be here at once: one for each slot, and those that wait for a place in a limit.
+/// How many deliveries of a level may be here at once: what the slots need, and those that wait for a place in a limit.
 fn window(plan: &Plan) -> u16 {
     let parked = if plan.is_limited() {
         parking::PER_LEVEL
     } else {
         0
     };
-    plan.slots
-        .saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
+    prefetch(plan.slots).saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
 }
 
 /// A worker that lost its consumer cannot ack any more: waiting longer would only repeat the work twice.
@@ -98,7 +97,8 @@ async fn take_until(
             biased;
             () = shutdown.cancelled() => return Ok(()),
             taken = take_one(engine, consumer, &mut wanted) => match taken {
-                Some((delivery, slot)) => attempts.spawn(attempt::attempt(Arc::clone(engine), delivery, slot)),
+                // Boxed: spawning moves a future several times over, and this one has kilobytes.
+                Some((delivery, slot)) => attempts.spawn(Box::pin(attempt::attempt(Arc::clone(engine), delivery, slot))),
                 None => return Err(WorkerError::ConsumerGone(engine.queue)),
             },
         };

@@ -12,6 +12,9 @@ use crate::broker::{BrokerError, reach};
 pub(crate) const SCHEMES: [&str; 2] = ["amqp", "amqps"];
 /// Seconds between heartbeats: a dead peer is noticed after two.
 const HEARTBEAT: u16 = 20;
+/// The largest frame, in bytes. The client library keeps two buffers of 32 frames for each connection; the servers' usual
+/// 128 KiB would be most of an idle worker's memory.
+const FRAME_MAX: u32 = 64 * 1024;
 /// Milliseconds for the TCP connection.
 const CONNECT_TIMEOUT: u64 = 10_000;
 
@@ -97,6 +100,7 @@ fn vhost(url: &Url) -> Result<String, BrokerError> {
 
 fn query(url: &Url) -> Result<AMQPQueryString, BrokerError> {
     let mut query = AMQPQueryString {
+        frame_max: Some(FRAME_MAX),
         heartbeat: Some(HEARTBEAT),
         connection_timeout: Some(CONNECT_TIMEOUT),
         ..AMQPQueryString::default()

@@ -1,5 +1,4 @@
-//! Taking messages: one lane per level, the highest level that has something first. A receipt settles on the channel that
-//! its delivery came on, or reports it lost; nothing is ever settled on another one.
+//! Taking messages: one lane per level, the highest level that has something first. How they are settled is not its business.
 //!
 //! What cannot be started soon goes back, so that a worker with a free slot gets it: see `hand_back_what_waits`.
 
@@ -11,9 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::Acker;
-use lapin::message::Delivery as Arrived;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -21,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::connection::Link;
-use super::headers;
 use super::lane::{Lane, Session};
+use super::receipt::Incoming;
 use super::topology::{self, Names};
 use super::window::Window;
-use crate::broker::{Consumer, Delivery, Liveness, Lost, Receipt};
+use crate::broker::{Consumer, Delivery, Liveness, Receipt};
 use crate::queue::{Level, Queue};
 
 /// The most that handing back at a stop may take.
@@ -48,10 +44,10 @@ pub(super) struct RabbitConsumer {
 
 struct Buffered {
     level: Level,
-    deliveries: mpsc::Receiver<Arrived>,
+    deliveries: mpsc::Receiver<Incoming>,
     window: Arc<Window>,
     /// What has come and waits for a slot, and since when.
-    waiting: VecDeque<(Instant, Arrived)>,
+    waiting: VecDeque<(Instant, Incoming)>,
 }
 
 impl RabbitConsumer {
@@ -133,7 +129,7 @@ impl RabbitConsumer {
 }
 
 impl Buffered {
-    fn new(level: Level, deliveries: mpsc::Receiver<Arrived>, window: Arc<Window>) -> Self {
+    fn new(level: Level, deliveries: mpsc::Receiver<Incoming>, window: Arc<Window>) -> Self {
         Self {
             level,
             deliveries,
@@ -144,16 +140,14 @@ impl Buffered {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
-            let arrived = match self.waiting.pop_front() {
-                Some((_, arrived)) => Some(arrived),
+            let incoming = match self.waiting.pop_front() {
+                Some((_, incoming)) => Some(incoming),
                 None => ready!(self.deliveries.poll_recv(cx)),
             };
-            match arrived {
+            match incoming {
                 // The broker has taken it back already and delivers it again.
-                Some(arrived) if !arrived.acker.usable() => {}
-                Some(arrived) => {
-                    return Poll::Ready(Some(delivery(arrived, self.level, &self.window)));
-                }
+                Some(incoming) if !incoming.usable() => {}
+                Some(incoming) => return Poll::Ready(Some(incoming.delivery(self.level))),
                 None => return Poll::Ready(None),
             }
         }
@@ -161,8 +155,8 @@ impl Buffered {
 
     /// When the oldest that waits has waited long enough; registers for what comes next.
     fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
-        while let Poll::Ready(Some(arrived)) = self.deliveries.poll_recv(cx) {
-            self.waiting.push_back((Instant::now(), arrived));
+        while let Poll::Ready(Some(incoming)) = self.deliveries.poll_recv(cx) {
+            self.waiting.push_back((Instant::now(), incoming));
         }
         self.waiting.front().map(|(since, _)| *since + HOLD)
     }
@@ -171,27 +165,27 @@ impl Buffered {
     /// again: a few times a second, which costs next to nothing.
     fn hand_back_overdue(&mut self) {
         let latest = Instant::now().checked_sub(HOLD);
-        while let Some(arrived) = latest.and_then(|latest| self.pop_older_than(latest)) {
+        while let Some(incoming) = latest.and_then(|latest| self.pop_older_than(latest)) {
             // By dropping the receipt: whoever waits for this may stop waiting at any time, and then it still goes back.
-            drop(RabbitReceipt::of(arrived.acker, &self.window));
+            drop(incoming.receipt());
         }
     }
 
-    fn pop_older_than(&mut self, latest: Instant) -> Option<Arrived> {
+    fn pop_older_than(&mut self, latest: Instant) -> Option<Incoming> {
         let (since, _) = self.waiting.front()?;
         if *since > latest {
             return None;
         }
-        self.waiting.pop_front().map(|(_, arrived)| arrived)
+        self.waiting.pop_front().map(|(_, incoming)| incoming)
     }
 
     async fn hand_all_back(&mut self) {
-        while let Some((_, arrived)) = self.waiting.pop_front() {
-            let _ = hand_back(&arrived.acker).await;
+        while let Some((_, incoming)) = self.waiting.pop_front() {
+            let _ = Box::new(incoming.receipt()).hand_back().await;
         }
-        while let Some(arrived) = self.deliveries.recv().await {
+        while let Some(incoming) = self.deliveries.recv().await {
             // Lost means that it is on its way back anyway.
-            let _ = hand_back(&arrived.acker).await;
+            let _ = Box::new(incoming.receipt()).hand_back().await;
         }
     }
 }
@@ -223,84 +217,5 @@ impl Consumer for RabbitConsumer {
         if timeout(STOP_TIMEOUT, all).await.is_err() {
             warn!("not everything could be handed back; it goes back when the channels close");
         }
-    }
-}
-
-fn delivery(arrived: Arrived, level: Level, window: &Arc<Window>) -> Delivery {
-    let headers = arrived
-        .properties
-        .headers()
-        .as_ref()
-        .map(headers::decode)
-        .unwrap_or_default();
-    let receipt = RabbitReceipt::of(arrived.acker, window);
-    Delivery::new(
-        arrived.data,
-        headers,
-        level,
-        arrived.redelivered,
-        Box::new(receipt),
-    )
-}
-
-/// Dropped unsettled, as by a panic, it hands the message back: a message that nobody settles would take up a place of the
-/// window until the channel closes.
-struct RabbitReceipt {
-    acker: Option<Acker>,
-    window: Arc<Window>,
-}
-
-impl RabbitReceipt {
-    fn of(acker: Acker, window: &Arc<Window>) -> Self {
-        Self {
-            acker: Some(acker),
-            window: Arc::clone(window),
-        }
-    }
-
-    fn take(&mut self) -> Result<Acker, Lost> {
-        self.window.give();
-        self.acker.take().ok_or(Lost)
-    }
-}
-
-#[async_trait]
-impl Receipt for RabbitReceipt {
-    async fn ack(mut self: Box<Self>) -> Result<(), Lost> {
-        let acker = self.take()?;
-        settled(&acker.ack(BasicAckOptions::default()).await)
-    }
-
-    async fn hand_back(mut self: Box<Self>) -> Result<(), Lost> {
-        hand_back(&self.take()?).await
-    }
-}
-
-impl Drop for RabbitReceipt {
-    fn drop(&mut self) {
-        let Some(acker) = self.acker.take() else {
-            return;
-        };
-        self.window.give();
-        // Outside a runtime the process is ending, and the channel with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { hand_back(&acker).await });
-        }
-    }
-}
-
-async fn hand_back(acker: &Acker) -> Result<(), Lost> {
-    let options = BasicNackOptions {
-        requeue: true,
-        ..BasicNackOptions::default()
-    };
-    settled(&acker.nack(options).await)
-}
-
-/// `Ok(false)` is how the library says that the channel is gone.
-fn settled(answer: &lapin::Result<bool>) -> Result<(), Lost> {
-    match answer {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(Lost),
     }
 }

@@ -5,8 +5,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
 use crate::broker::{Headers, PublishError};
 
-/// The most that all headers of a message may take: they travel in one frame of 128 KiB, with other things.
-const MAX_BYTES: usize = 100 * 1024;
+/// The most that all headers of a message may take: they travel in one frame of 64 KiB, with other things.
+const MAX_BYTES: usize = 50 * 1024;
 /// What a header takes beside its name and value: lengths and type.
 const OVERHEAD: usize = 6;
 /// The longest name of a header: an AMQP short string.

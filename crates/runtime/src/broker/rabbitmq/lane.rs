@@ -14,8 +14,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::acks::{Acks, EndAcks};
 use super::connection::{Link, open_channel};
 use super::declare::declare;
+use super::receipt::Incoming;
 use super::topology::Topology;
 use super::window::Window;
 use crate::broker::Beat;
@@ -41,10 +43,12 @@ pub(super) struct Lane {
     pub(super) beat: Beat,
 }
 
-/// A channel with its consumer. Dropped, the channel closes, and the broker takes back what is unsettled.
+/// A channel with its consumer. Dropped, the channel closes once what is finished has been said, and the broker takes back
+/// what is unsettled.
 pub(super) struct Session {
     channel: Channel,
     consumer: Consumer,
+    acks: EndAcks,
 }
 
 /// Why a session gave no more.
@@ -53,6 +57,14 @@ enum End {
     Lost,
     /// Nobody wants more: stopped, or the receiver is gone.
     Unwanted,
+}
+
+/// What became of a lost session.
+enum Reopened {
+    /// It consumes again.
+    Yes,
+    /// The link is closed, or nobody wants more.
+    No,
 }
 
 impl Lane {
@@ -64,7 +76,18 @@ impl Lane {
             .basic_qos(self.prefetch, BasicQosOptions::default())
             .await?;
         let consumer = self.consume(&channel).await?;
-        Ok(Session { channel, consumer })
+        Ok(self.session(channel, consumer))
+    }
+
+    fn session(&self, channel: Channel, consumer: Consumer) -> Session {
+        let (window, stop) = (Arc::clone(&self.window), self.stop.clone());
+        let acks = Arc::new(Acks::new(self.prefetch, window, stop));
+        tokio::spawn(Arc::clone(&acks).send_on(channel.clone()));
+        Session {
+            channel,
+            consumer,
+            acks: EndAcks(acks),
+        }
     }
 
     async fn consume(&self, channel: &Channel) -> lapin::Result<Consumer> {
@@ -76,7 +99,7 @@ impl Lane {
 
     /// Pumps until it is stopped, the receiver is gone, or the link is closed. Ends the stream of deliveries by dropping
     /// `deliveries`, and then stays, because the attempts that still run settle on its channel.
-    pub(super) async fn run(self, first: Session, deliveries: mpsc::Sender<Delivery>) {
+    pub(super) async fn run(self, first: Session, deliveries: mpsc::Sender<Incoming>) {
         let mut session = first;
         loop {
             if let End::Unwanted = self.pump(&mut session, &deliveries).await {
@@ -85,22 +108,20 @@ impl Lane {
             }
             self.beat.lost();
             warn!(queue = self.queue, "the consumer was lost; consuming again");
-            let Some(next) = self.reopen(&session.channel).await else {
+            if let Reopened::No = self.reopen(&mut session).await {
                 break;
-            };
+            }
             self.beat.regained();
             info!(queue = self.queue, "consuming again");
-            if session.channel.id() != next.channel.id() || !session.channel.status().connected() {
-                self.window.reset();
-            }
-            session = next;
         }
+        // What finished before the stop and lingers. Lost means that the broker delivers it again.
+        let _ = session.acks.0.flush().await;
         drop(deliveries);
         // Until the consumer's owner aborts this task.
         std::future::pending::<()>().await;
     }
 
-    async fn pump(&self, session: &mut Session, deliveries: &mpsc::Sender<Delivery>) -> End {
+    async fn pump(&self, session: &mut Session, deliveries: &mpsc::Sender<Incoming>) -> End {
         loop {
             let next = tokio::select! {
                 biased;
@@ -111,57 +132,59 @@ impl Lane {
             let Some(Ok(delivery)) = next else {
                 return End::Lost;
             };
-            self.window.take();
-            if deliveries.send(delivery).await.is_err() {
+            if deliveries.send(session.incoming(delivery)).await.is_err() {
                 return End::Unwanted;
             }
         }
     }
 
-    /// A session after a lost one; `None` when there is no more to consume.
-    async fn reopen(&self, lost: &Channel) -> Option<Session> {
+    /// Makes a lost session one that consumes again.
+    async fn reopen(&self, session: &mut Session) -> Reopened {
         let mut backoff = Backoff::new();
         loop {
             let opened = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
-                opened = self.try_reopen(lost) => opened,
+                () = self.stop.cancelled() => return Reopened::No,
+                opened = self.try_reopen(session) => opened,
             };
             match opened {
-                Ok(session) => return session,
+                Ok(reopened) => return reopened,
                 Err(error) => warn!(queue = self.queue, %error, "cannot consume; trying again"),
             }
             self.link.suspect();
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
+                () = self.stop.cancelled() => return Reopened::No,
                 () = backoff.pause() => {}
             }
         }
     }
 
-    /// On the same channel if it lives: then the attempts that run can still settle on it. `Ok(None)`: the link is closed.
-    async fn try_reopen(&self, lost: &Channel) -> lapin::Result<Option<Session>> {
-        if lost.status().connected()
-            && let Ok(consumer) = self.consume(lost).await
+    /// On the same channel if it lives: then the attempts that run can still settle on it.
+    async fn try_reopen(&self, session: &mut Session) -> lapin::Result<Reopened> {
+        if session.channel.status().connected()
+            && let Ok(consumer) = self.consume(&session.channel).await
         {
-            let channel = lost.clone();
-            return Ok(Some(Session { channel, consumer }));
+            session.consumer = consumer;
+            return Ok(Reopened::Yes);
         }
+        session.acks.0.close();
         let Ok(connection) = self.link.up().await else {
-            return Ok(None);
+            return Ok(Reopened::No);
         };
         let opening = async {
             declare(&connection, std::slice::from_ref(&*self.topology)).await?;
-            self.open().await.map(Some)
+            self.open().await
         };
         let late =
             |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer");
-        timeout(OPEN_TIMEOUT, opening).await.map_err(late)?
+        *session = timeout(OPEN_TIMEOUT, opening).await.map_err(late)??;
+        self.window.reset();
+        Ok(Reopened::Yes)
     }
 
     /// Cancels, and passes on what had arrived by then.
-    async fn drain(&self, session: &mut Session, deliveries: &mpsc::Sender<Delivery>) {
+    async fn drain(&self, session: &mut Session, deliveries: &mpsc::Sender<Incoming>) {
         let tag = session.consumer.tag();
         let cancelled = timeout(
             CANCEL_TIMEOUT,
@@ -174,9 +197,17 @@ impl Lane {
             return;
         }
         while let Some(Ok(delivery)) = session.consumer.next().await {
-            if deliveries.send(delivery).await.is_err() {
+            if deliveries.send(session.incoming(delivery)).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+impl Session {
+    fn incoming(&self, arrived: Delivery) -> Incoming {
+        let acks = Arc::clone(&self.acks.0);
+        acks.delivered(arrived.delivery_tag);
+        Incoming { arrived, acks }
     }
 }

@@ -1,6 +1,8 @@
 //! RabbitMQ as a [`Broker`]: quorum queues, one per level, publishes confirmed, lost connections replaced.
 //! The only place that knows the client library. Which messages are acked, retried or dead is decided elsewhere.
 
+mod ack_window;
+mod acks;
 mod address;
 mod connection;
 mod consume;
@@ -10,6 +12,7 @@ mod headers;
 mod inspect;
 mod lane;
 mod publish;
+mod receipt;
 mod registry;
 mod topology;
 mod window;
@@ -21,8 +24,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::ErrorKind;
-use lapin::protocol::BasicProperties;
-use lapin::types::ShortString;
 use tokio::time::timeout;
 
 use address::Address;
@@ -30,7 +31,7 @@ pub(crate) use address::SCHEMES;
 use connection::Link;
 use consume::RabbitConsumer;
 use inspect::DeadQueue;
-use publish::{Letter, Publisher};
+use publish::{Letter, Publisher, short};
 use registry::Registry;
 use topology::Names;
 
@@ -43,8 +44,6 @@ use crate::queue::Queue;
 
 /// The most that one question to the broker may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// AMQP's number for "write it to disk".
-const PERSISTENT: u8 = 2;
 
 /// How to reach a RabbitMQ, and under which names to work there.
 #[derive(Clone)]
@@ -193,32 +192,25 @@ impl RabbitBroker {
         }
     }
 
-    fn letter(&self, parcel: Parcel) -> Result<Letter, PublishError> {
+    fn letter(&self, mut parcel: Parcel) -> Result<Arc<Letter>, PublishError> {
         let target = self.names().target(&parcel.to);
         let (exchange, key) = self.address(&parcel.to, &target)?;
-        let headers = match parcel.to {
+        match parcel.to {
             Destination::Work(_) if parcel.body.len() > MAX_BODY_BYTES => {
                 return Err(PublishError::TooLarge {
                     bytes: parcel.body.len(),
                     limit: MAX_BODY_BYTES,
                 });
             }
-            Destination::Work(_) => headers::encode(&parcel.headers)?,
-            Destination::Dead(_) => headers::encode(&headers::fitting(parcel.headers))?,
-        };
-        let properties = BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_content_type("application/json".into())
-            .with_priority(parcel.priority)
-            .with_message_id(short(&parcel.id)?)
-            .with_headers(headers);
-        Ok(Letter {
+            Destination::Work(_) => {}
+            Destination::Dead(_) => parcel.headers = headers::fitting(parcel.headers),
+        }
+        Ok(Arc::new(Letter {
             exchange: short(&exchange)?,
             key: short(&key)?,
-            body: parcel.body,
-            properties,
+            parcel,
             target,
-        })
+        }))
     }
 
     /// The exchange and the key: straight to the queue, or over the delay ladder.
@@ -234,14 +226,6 @@ impl RabbitBroker {
             _ => Ok((self.names().exchange(), target.to_owned())),
         }
     }
-}
-
-/// A name as AMQP has it: at most 255 bytes.
-fn short(text: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(text).map_err(|_| PublishError::TooLarge {
-        bytes: text.len(),
-        limit: 255,
-    })
 }
 
 #[async_trait]

@@ -52,13 +52,21 @@ impl Window {
         state.room_since = expecting.then(Instant::now);
     }
 
-    /// Something was settled. A window that was full may have kept the broker from sending more.
-    pub(super) fn give(&self) {
+    /// Something is about to be settled. A window that was full may have kept the broker from sending more.
+    pub(super) fn expect_room(&self) {
         let mut state = self.state();
         if state.taken >= self.size {
             state.room_since = Some(Instant::now());
         }
-        state.taken = state.taken.saturating_sub(1);
+    }
+
+    /// So many were settled: the broker has been told.
+    pub(super) fn give(&self, count: usize) {
+        let mut state = self.state();
+        if state.taken >= self.size {
+            state.room_since = Some(Instant::now());
+        }
+        state.taken = state.taken.saturating_sub(count);
     }
 
     /// A new channel: nothing is taken, and the broker is about to send.
@@ -88,19 +96,18 @@ mod tests {
         assert!(window.expects_until().is_some(), "it has just opened");
         tokio::time::advance(REFILL).await;
         window.take();
-        window.give();
+        window.give(1);
         assert!(window.expects_until().is_none(), "it never was full");
 
         window.take();
         window.take();
-        window.give();
-        window.give();
+        window.give(2);
         assert!(window.expects_until().is_some(), "two places are free");
         window.take();
         assert!(window.expects_until().is_some(), "one of two was filled");
         window.take();
         assert!(window.expects_until().is_none(), "it is full again");
-        window.give();
+        window.give(1);
         tokio::time::advance(REFILL).await;
         assert!(window.expects_until().is_none(), "nothing came in time");
     }

@@ -1,0 +1,224 @@
+//! When what is finished is acked, and how: as a value, without a broker. Acks over the finished prefix of a channel's
+//! delivery tags become one `multiple` ack, at once when the last was a while ago; what finished behind a slow head is acked
+//! singly when it has waited for long.
+//! Sends nothing, and knows one channel only: a new channel gets a new window.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The least between two acks of a prefix that is not yet worth one: a busy worker collects for so long, and an idle one does
+/// not wait at all.
+const PACE: Duration = Duration::from_millis(5);
+
+/// The longest that a finished message waits for those before it.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// The most acks that are worth waiting for: more of them make a `multiple` ack no cheaper.
+const LARGEST_BATCH: usize = 64;
+
+/// The deliveries of one channel that the broker has not been told about.
+#[derive(Debug)]
+pub(super) struct AckWindow {
+    /// So many finished at the front are acked without waiting for more.
+    batch: usize,
+    /// So many finished anywhere: the broker must hear of them before the prefetch window is full of them.
+    tight: usize,
+    linger: Duration,
+    /// When something was last taken to be sent.
+    sent_at: Option<Instant>,
+    /// The tag of the first place.
+    first: u64,
+    places: VecDeque<Place>,
+    /// How many places at the front are not held.
+    front: usize,
+    /// How many of those are finished.
+    front_finished: usize,
+    held: usize,
+    finished: usize,
+    oldest: Option<Instant>,
+    /// To be handed back.
+    returned: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Not settled: it runs, or waits to.
+    Held,
+    /// To be acked, and since when.
+    Finished(Instant),
+    /// The broker was told.
+    Gone,
+}
+
+/// When there is something to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Now,
+    At(Instant),
+    Never,
+}
+
+impl Due {
+    /// Whether it is due now.
+    pub(super) fn by(self, now: Instant) -> bool {
+        self <= Self::At(now)
+    }
+}
+
+/// What is to be sent, in this order: a `multiple` ack would take along what was to be handed back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Settling {
+    pub(super) hand_back: Vec<u64>,
+    /// Acked with all before it.
+    pub(super) up_to: Option<u64>,
+    pub(super) singly: Vec<u64>,
+    /// How many deliveries it settles.
+    pub(super) count: usize,
+}
+
+impl AckWindow {
+    /// A window of a fresh channel.
+    pub(super) fn new(prefetch: u16) -> Self {
+        let prefetch = usize::from(prefetch);
+        Self {
+            batch: (prefetch / 4).clamp(1, LARGEST_BATCH),
+            tight: (prefetch / 2).max(1),
+            linger: LINGER,
+            sent_at: None,
+            first: 1,
+            places: VecDeque::new(),
+            front: 0,
+            front_finished: 0,
+            held: 0,
+            finished: 0,
+            oldest: None,
+            returned: Vec::new(),
+        }
+    }
+
+    /// From now on nothing waits: the channel is about to close.
+    pub(super) fn hurry(&mut self) {
+        self.linger = Duration::ZERO;
+    }
+
+    /// The broker sent something. Tags grow by one; one that was never seen stays held, so that no ack takes it along.
+    pub(super) fn delivered(&mut self, tag: u64) {
+        while self.first + self.places.len() as u64 <= tag {
+            self.places.push_back(Place::Held);
+            self.held += 1;
+        }
+    }
+
+    /// It is finished with, and may be acked. What was settled already, or never came, is left alone.
+    pub(super) fn finished(&mut self, tag: u64, now: Instant) {
+        if self.settle(tag, Place::Finished(now)) {
+            self.finished += 1;
+            self.oldest.get_or_insert(now);
+        }
+    }
+
+    /// It goes back to its queue.
+    pub(super) fn returned(&mut self, tag: u64) {
+        if self.settle(tag, Place::Gone) {
+            self.returned.push(tag);
+        }
+    }
+
+    fn settle(&mut self, tag: u64, to: Place) -> bool {
+        let place = tag
+            .checked_sub(self.first)
+            .and_then(|at| usize::try_from(at).ok())
+            .and_then(|at| self.places.get_mut(at));
+        let Some(place) = place.filter(|place| **place == Place::Held) else {
+            return false;
+        };
+        *place = to;
+        self.held -= 1;
+        self.move_front();
+        true
+    }
+
+    fn move_front(&mut self) {
+        while let Some(place) = self.places.get(self.front) {
+            match place {
+                Place::Held => return,
+                Place::Finished(_) => self.front_finished += 1,
+                Place::Gone => {}
+            }
+            self.front += 1;
+        }
+    }
+
+    /// When there is something to send. At once when nothing else runs: nothing would come to be acked with it.
+    pub(super) fn due(&self) -> Due {
+        let enough = self.front_finished >= self.batch || self.finished >= self.tight;
+        match self.oldest {
+            _ if !self.returned.is_empty() => Due::Now,
+            None => Due::Never,
+            Some(_) if enough || self.held == 0 => Due::Now,
+            Some(oldest) => self.paced().min(Due::At(oldest + self.linger)),
+        }
+    }
+
+    fn paced(&self) -> Due {
+        match self.sent_at {
+            _ if self.front_finished == 0 => Due::Never,
+            None => Due::Now,
+            Some(at) => Due::At(at + PACE),
+        }
+    }
+
+    /// Whether everything that was settled has been taken to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.finished == 0 && self.returned.is_empty()
+    }
+
+    /// What is to be sent now: everything at the front, and behind it what has waited long enough or takes up too much room.
+    pub(super) fn take(&mut self, now: Instant) -> Settling {
+        self.sent_at = Some(now);
+        let hand_back = std::mem::take(&mut self.returned);
+        let before = self.finished;
+        let up_to = self.take_front();
+        let singly = self.take_behind(now);
+        Settling {
+            count: hand_back.len() + before - self.finished,
+            hand_back,
+            up_to,
+            singly,
+        }
+    }
+
+    fn take_front(&mut self) -> Option<u64> {
+        let mut settled = self.places.drain(..self.front);
+        let last = settled.rposition(|place| place != Place::Gone);
+        drop(settled);
+        let up_to = last.map(|at| self.first + at as u64);
+        self.first += self.front as u64;
+        self.finished -= self.front_finished;
+        (self.front, self.front_finished) = (0, 0);
+        up_to
+    }
+
+    fn take_behind(&mut self, now: Instant) -> Vec<u64> {
+        let all = self.finished >= self.tight;
+        let (mut singly, mut oldest) = (Vec::new(), None::<Instant>);
+        for (tag, place) in (self.first..).zip(&mut self.places) {
+            match *place {
+                Place::Finished(at) if all || at + self.linger <= now => {
+                    *place = Place::Gone;
+                    singly.push(tag);
+                }
+                Place::Finished(at) => oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))),
+                Place::Held | Place::Gone => {}
+            }
+        }
+        self.finished -= singly.len();
+        self.oldest = oldest;
+        singly
+    }
+}
+
+#[cfg(test)]
+mod tests;

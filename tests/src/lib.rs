@@ -8,6 +8,8 @@ struct Readme;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod proxy;

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::aging::Aging;
 use super::{
     Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge,
     Liveness, Lost, MAX_DELAY, Parcel, PublishError, Receipt, Verdict, replay_refused,
@@ -66,6 +68,12 @@ impl MemoryBroker {
                 .map(|queue| (queue.name(), QueueState::default())),
         );
         broker
+    }
+
+    /// Whether nothing waits anywhere, delayed or not; dead letters and what is being run do not count.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.lock().values().all(|state| state.len() == 0)
     }
 
     fn with_queue<T>(&self, queue: Queue, action: impl FnOnce(&mut QueueState) -> T) -> Option<T> {
@@ -190,6 +198,7 @@ impl Broker for MemoryBroker {
             queue,
             prefetch: prefetch.max(1),
             unsettled,
+            aging: Aging::default(),
             stopped: false,
         }))
     }
@@ -296,6 +305,7 @@ struct MemoryConsumer {
     queue: Queue,
     prefetch: u16,
     unsettled: Arc<Unsettled>,
+    aging: Aging,
     stopped: bool,
 }
 
@@ -310,6 +320,33 @@ impl Unsettled {
 }
 
 impl MemoryConsumer {
+    fn take_aged(&mut self) -> Option<Delivery> {
+        let now = Instant::now();
+        let mut aged = self
+            .queue
+            .every_level()
+            .rev()
+            .filter(|level| self.aging.is_due(*level, now));
+        let delivery = aged.find_map(|aged| self.take(|level| level == aged).ok())?;
+        self.note_served(delivery.level);
+        Some(delivery)
+    }
+
+    fn note_served(&mut self, level: Level) {
+        if self.aging.is_off() {
+            return;
+        }
+        let waiting = self.broker.with_queue(self.queue, |state| {
+            let some = state
+                .ready
+                .iter()
+                .filter(|(_, messages)| !messages.is_empty());
+            some.map(|(level, _)| *level).collect::<Vec<_>>()
+        });
+        let waiting = waiting.unwrap_or_default().into_iter();
+        self.aging.served(level, waiting, Instant::now());
+    }
+
     /// What is ready now, or else when to look again.
     fn take(&self, wanted: impl Fn(Level) -> bool) -> Result<Delivery, Option<Instant>> {
         let taken = self.broker.with_queue(self.queue, |state| {
@@ -344,19 +381,30 @@ impl Consumer for MemoryConsumer {
         if self.stopped {
             return None;
         }
+        if let Some(aged) = self.take_aged() {
+            return Some(aged);
+        }
         loop {
             // Registered before looking, so that a message stored in between still wakes it.
-            let changed = self.broker.shared.changed.notified();
+            let shared = Arc::clone(&self.broker.shared);
+            let changed = shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.take(|_| true) {
-                Ok(delivery) => return Some(delivery),
+                Ok(delivery) => {
+                    self.note_served(delivery.level);
+                    return Some(delivery);
+                }
                 Err(None) => changed.await,
                 Err(Some(due)) => {
                     tokio::select! { () = changed => {}, () = sleep_until(due) => {} }
                 }
             }
         }
+    }
+
+    fn age_after(&mut self, after: Duration) {
+        self.aging.set(after);
     }
 
     fn take_above(&mut self, level: Level) -> Option<Delivery> {

@@ -1,6 +1,7 @@
 //! What the runtime asks of a message broker, and nothing about any particular one.
 //! Settling is consumed by value, so a delivery is acked once or not at all; only `worker::settle` may do it.
 
+mod aging;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod dead;
@@ -119,6 +120,11 @@ pub trait Consumer: Send {
     fn take_above(&mut self, level: Level) -> Option<Delivery> {
         let _ = level;
         None
+    }
+
+    /// From now on lets a level through once that was passed over for so long; without it, levels are strict.
+    fn age_after(&mut self, after: Duration) {
+        let _ = after;
     }
 
     /// For while no slot is free: hands back what has been received and has waited too long for one, so that another worker

@@ -15,6 +15,7 @@ pub(super) const SLOTS: &str = "slots";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
 pub(super) const HEALTH_ADDR: &str = "health-addr";
 pub(super) const UNKNOWN_WAIT: &str = "unknown-wait";
+pub(super) const AGING: &str = "aging";
 pub(super) const LEASE: &str = "lease";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
@@ -73,6 +74,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(drain_grace(app))
         .arg(unknown_wait(app))
         .arg(lease(app))
+        .arg(aging(app))
         .arg(health_addr(app))
         .arg(
             Arg::new(SERVICE_NAME)
@@ -139,6 +141,11 @@ fn unknown_wait(app: &str) -> Arg {
 fn lease(app: &str) -> Arg {
     let help = "How long a message waits after the worker that ran it was killed; claims are renewed three times as often";
     duration(app, LEASE).default_value("9s").help(help)
+}
+
+fn aging(app: &str) -> Arg {
+    let help = "Let a lower level through once whenever it was passed over for so long; 0s keeps levels strict";
+    duration(app, AGING).default_value("0s").help(help)
 }
 
 fn duration(app: &str, name: &'static str) -> Arg {

@@ -8,7 +8,7 @@ use sapari_telemetry as telemetry;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{
-    self, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE, RESULT_URL,
+    self, AGING, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE, RESULT_URL,
     SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
 };
 use super::exit::{Exit, Failure};
@@ -163,6 +163,7 @@ fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
     };
     let plan = set(plan, DRAIN_GRACE, Plan::drain_grace);
     let plan = set(plan, UNKNOWN_WAIT, Plan::unknown_wait);
+    let plan = set(plan, AGING, Plan::aging);
     set(plan, LEASE, Plan::lease)
 }
 

@@ -49,6 +49,9 @@ async fn run(
     tracing::info!(queue = %engine.queue, worker = engine.name, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 
     let attempts = TaskTracker::new();
+    if let Some(after) = plan.aging {
+        consumer.age_after(after);
+    }
     engine.vitals.working(Working {
         queue: engine.queue,
         slots: plan.slots,

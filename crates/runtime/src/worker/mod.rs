@@ -109,6 +109,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// Lets a lower level through once whenever it was passed over for so long. Unless set, levels are strict: a level waits as
+    /// long as there is something above it.
+    #[must_use]
+    pub fn aging(mut self, after: Duration) -> Self {
+        self.plan = self.plan.aging(after);
+        self
+    }
+
     /// How long a message whose task nobody here knows waits for a worker that does; ten minutes unless set. Then it is dead.
     #[must_use]
     pub fn unknown_wait(mut self, wait: Duration) -> Self {

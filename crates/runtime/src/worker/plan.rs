@@ -41,6 +41,7 @@ pub struct Plan {
     pub(super) parenting: Parenting,
     pub(super) lease: Duration,
     pub(super) unknown_wait: Duration,
+    pub(super) aging: Option<Duration>,
     pub(super) vitals: Vitals,
     problems: Vec<StartError>,
 }
@@ -108,6 +109,7 @@ impl Plan {
             parenting: Parenting::Child,
             lease: LEASE,
             unknown_wait: UNKNOWN_WAIT,
+            aging: None,
             vitals: Vitals::new(),
             problems: Vec::new(),
         };
@@ -165,6 +167,13 @@ impl Plan {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(seconds(1));
+        self
+    }
+
+    /// Lets a level through once that was passed over for so long; nothing keeps levels strict.
+    #[must_use]
+    pub fn aging(mut self, after: Duration) -> Self {
+        self.aging = (!after.is_zero()).then_some(after);
         self
     }
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use super::lane::{Lane, Session};
 use super::receipt::Incoming;
 use super::topology::{self, Names};
 use super::window::Window;
+use crate::broker::aging::Aging;
 use crate::broker::{Consumer, Delivery, Liveness, Receipt};
 use crate::queue::{Level, Queue};
 
@@ -36,6 +37,7 @@ pub(super) struct RabbitConsumer {
     levels: Vec<Buffered>,
     stop: CancellationToken,
     liveness: Liveness,
+    aging: Aging,
     // Wakes a poll that waits for a moment: for a higher level's refill, or for what has waited too long.
     timer: Pin<Box<Sleep>>,
     // Each task owns a channel; dropped with the consumer, they are aborted and the channels close.
@@ -88,6 +90,7 @@ impl RabbitConsumer {
             levels,
             stop,
             liveness,
+            aging: Aging::default(),
             timer: Box::pin(sleep_until(Instant::now())),
             _lanes: lanes,
         })
@@ -96,6 +99,37 @@ impl RabbitConsumer {
     /// The highest level's next delivery. A lower level is not looked at while the one above may only be waiting for the
     /// broker: its window was full a moment ago.
     fn poll_highest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if let Some(aged) = self.take_aged(cx) {
+            return Poll::Ready(Some(aged));
+        }
+        let polled = self.poll_strictly(cx);
+        if let Poll::Ready(Some(delivery)) = &polled {
+            self.note_served(delivery.level, cx);
+        }
+        polled
+    }
+
+    /// The delivery of a level that was passed over for too long, lowest first.
+    fn take_aged(&mut self, cx: &mut Context<'_>) -> Option<Delivery> {
+        let now = Instant::now();
+        let aging = &self.aging;
+        let due = |level: &&mut Buffered| aging.is_due(level.level, now);
+        let aged = self.levels.iter_mut().rev().filter(due);
+        let delivery = aged.filter_map(|level| level.take_if_here(cx)).next()?;
+        self.note_served(delivery.level, cx);
+        Some(delivery)
+    }
+
+    fn note_served(&mut self, level: Level, cx: &mut Context<'_>) {
+        if self.aging.is_off() {
+            return;
+        }
+        let lower = self.levels.iter_mut().filter(|lower| lower.level < level);
+        let waiting = lower.filter_map(|lower| lower.has_some(cx).then_some(lower.level));
+        self.aging.served(level, waiting, Instant::now());
+    }
+
+    fn poll_strictly(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let mut open = false;
         for buffered in &mut self.levels {
             match buffered.poll(cx) {
@@ -153,11 +187,29 @@ impl Buffered {
         }
     }
 
-    /// When the oldest that waits has waited long enough; registers for what comes next.
-    fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+    /// What is here already, without waiting for more.
+    fn take_if_here(&mut self, cx: &mut Context<'_>) -> Option<Delivery> {
+        match self.poll(cx) {
+            Poll::Ready(delivery) => delivery,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether something is here.
+    fn has_some(&mut self, cx: &mut Context<'_>) -> bool {
+        self.take_in(cx);
+        !self.waiting.is_empty()
+    }
+
+    fn take_in(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(incoming)) = self.deliveries.poll_recv(cx) {
             self.waiting.push_back((Instant::now(), incoming));
         }
+    }
+
+    /// When the oldest that waits has waited long enough; registers for what comes next.
+    fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        self.take_in(cx);
         self.waiting.front().map(|(since, _)| *since + HOLD)
     }
 
@@ -204,6 +256,21 @@ impl Consumer for RabbitConsumer {
             poll_fn(|cx| self.poll_overdue(cx)).await;
             self.levels.iter_mut().for_each(Buffered::hand_back_overdue);
         }
+    }
+
+    fn take_above(&mut self, level: Level) -> Option<Delivery> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let above = self
+            .levels
+            .iter_mut()
+            .take_while(|higher| higher.level > level);
+        above
+            .filter_map(|higher| higher.take_if_here(&mut cx))
+            .next()
+    }
+
+    fn age_after(&mut self, after: Duration) {
+        self.aging.set(after);
     }
 
     fn liveness(&self) -> Liveness {

@@ -77,6 +77,10 @@ impl Receipt for RabbitReceipt {
         let tag = self.take()?;
         self.acks.hand_back(tag).await
     }
+
+    fn is_lost(&self) -> bool {
+        !self.acker.usable()
+    }
 }
 
 impl Drop for RabbitReceipt {

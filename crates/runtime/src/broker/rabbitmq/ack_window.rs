@@ -3,7 +3,7 @@
 //! singly when it has waited for long.
 //! Sends nothing, and knows one channel only: a new channel gets a new window.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,12 +28,13 @@ pub(super) struct AckWindow {
     linger: Duration,
     /// When something was last taken to be sent.
     sent_at: Option<Instant>,
-    /// The tag of the first place.
-    first: u64,
-    places: VecDeque<Place>,
-    /// How many places at the front are not held.
-    front: usize,
-    /// How many of those are finished.
+    /// What is not settled yet, by tag; what the broker was told of is gone, so that it stays as small as the prefetch however
+    /// long the first one runs.
+    places: BTreeMap<u64, Place>,
+    /// The tag that comes next.
+    next: u64,
+    /// The first that is held; all before it are finished.
+    front: u64,
     front_finished: usize,
     held: usize,
     finished: usize,
@@ -48,8 +49,6 @@ enum Place {
     Held,
     /// To be acked, and since when.
     Finished(Instant),
-    /// The broker was told.
-    Gone,
 }
 
 /// When there is something to send.
@@ -87,9 +86,9 @@ impl AckWindow {
             tight: (prefetch / 2).max(1),
             linger: LINGER,
             sent_at: None,
-            first: 1,
-            places: VecDeque::new(),
-            front: 0,
+            places: BTreeMap::new(),
+            next: 1,
+            front: 1,
             front_finished: 0,
             held: 0,
             finished: 0,
@@ -105,50 +104,48 @@ impl AckWindow {
 
     /// The broker sent something. Tags grow by one; one that was never seen stays held, so that no ack takes it along.
     pub(super) fn delivered(&mut self, tag: u64) {
-        while self.first + self.places.len() as u64 <= tag {
-            self.places.push_back(Place::Held);
+        while self.next <= tag {
+            self.places.insert(self.next, Place::Held);
             self.held += 1;
+            self.next += 1;
         }
     }
 
     /// It is finished with, and may be acked. What was settled already, or never came, is left alone.
     pub(super) fn finished(&mut self, tag: u64, now: Instant) {
-        if self.settle(tag, Place::Finished(now)) {
+        if self.let_go(tag) {
+            self.places.insert(tag, Place::Finished(now));
             self.finished += 1;
             self.oldest.get_or_insert(now);
+            self.move_front(tag);
         }
     }
 
     /// It goes back to its queue.
     pub(super) fn returned(&mut self, tag: u64) {
-        if self.settle(tag, Place::Gone) {
+        if self.let_go(tag) {
+            self.places.remove(&tag);
             self.returned.push(tag);
+            self.move_front(tag);
         }
     }
 
-    fn settle(&mut self, tag: u64, to: Place) -> bool {
-        let place = tag
-            .checked_sub(self.first)
-            .and_then(|at| usize::try_from(at).ok())
-            .and_then(|at| self.places.get_mut(at));
-        let Some(place) = place.filter(|place| **place == Place::Held) else {
-            return false;
-        };
-        *place = to;
-        self.held -= 1;
-        self.move_front();
-        true
+    fn let_go(&mut self, tag: u64) -> bool {
+        let held = self.places.get(&tag) == Some(&Place::Held);
+        self.held -= usize::from(held);
+        held
     }
 
-    fn move_front(&mut self) {
-        while let Some(place) = self.places.get(self.front) {
-            match place {
-                Place::Held => return,
-                Place::Finished(_) => self.front_finished += 1,
-                Place::Gone => {}
-            }
-            self.front += 1;
+    fn move_front(&mut self, settled: u64) {
+        if settled != self.front {
+            return;
         }
+        let behind = self.places.range(settled..);
+        let finished = behind.take_while(|(_, place)| **place != Place::Held);
+        self.front_finished += finished.count();
+        let mut behind = self.places.range(settled..);
+        let held = behind.find(|(_, place)| **place == Place::Held);
+        self.front = held.map_or(self.next, |(tag, _)| *tag);
     }
 
     /// When there is something to send. At once when nothing else runs: nothing would come to be acked with it.
@@ -191,29 +188,27 @@ impl AckWindow {
     }
 
     fn take_front(&mut self) -> Option<u64> {
-        let mut settled = self.places.drain(..self.front);
-        let last = settled.rposition(|place| place != Place::Gone);
-        drop(settled);
-        let up_to = last.map(|at| self.first + at as u64);
-        self.first += self.front as u64;
-        self.finished -= self.front_finished;
-        (self.front, self.front_finished) = (0, 0);
-        up_to
+        let behind = self.places.split_off(&self.front);
+        let finished = std::mem::replace(&mut self.places, behind);
+        self.finished -= finished.len();
+        self.front_finished = 0;
+        finished.last_key_value().map(|(tag, _)| *tag)
     }
 
     fn take_behind(&mut self, now: Instant) -> Vec<u64> {
         let all = self.finished >= self.tight;
         let (mut singly, mut oldest) = (Vec::new(), None::<Instant>);
-        for (tag, place) in (self.first..).zip(&mut self.places) {
-            match *place {
-                Place::Finished(at) if all || at + self.linger <= now => {
-                    *place = Place::Gone;
-                    singly.push(tag);
-                }
-                Place::Finished(at) => oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))),
-                Place::Held | Place::Gone => {}
+        self.places.retain(|tag, place| match *place {
+            Place::Finished(at) if all || at + self.linger <= now => {
+                singly.push(*tag);
+                false
             }
-        }
+            Place::Finished(at) => {
+                oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
+                true
+            }
+            Place::Held => true,
+        });
         self.finished -= singly.len();
         self.oldest = oldest;
         singly

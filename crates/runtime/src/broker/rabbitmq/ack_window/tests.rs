@@ -74,6 +74,19 @@ fn a_slow_head_does_not_fill_the_prefetch_window_with_what_is_finished() {
 }
 
 #[test]
+fn a_head_that_runs_for_ever_does_not_make_the_window_grow() {
+    let (mut window, now) = window(10, 1);
+    for tag in 2..10_000 {
+        window.delivered(tag);
+        window.finished(tag, now);
+        if window.due().by(now) {
+            window.take(now);
+        }
+        assert!(window.places.len() <= 10);
+    }
+}
+
+#[test]
 fn the_last_of_a_prefix_is_never_one_that_the_broker_forgot() {
     let (mut window, now) = window(100, 3);
     window.finished(2, now);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge, Lost,
-    MAX_DELAY, Parcel, PublishError, Receipt, Verdict, replay_refused,
+    MAX_DELAY, Parcel, PublishError, Receipt, Verdict, queued_at, replay_refused,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
 use crate::queue::{Level, MAX_LEVELS, Queue};
@@ -207,6 +208,16 @@ impl Broker for MemoryBroker {
         depth.ok_or_else(|| undeclared(queue))
     }
 
+    async fn oldest(&self, queue: Queue) -> Result<Vec<Option<SystemTime>>, BrokerError> {
+        let oldest = self.with_queue(queue, |state| {
+            state.release_due(Instant::now());
+            let head = |level| state.ready.get(&level).and_then(VecDeque::front);
+            let at = |level| queued_at(&head(level)?.headers);
+            queue.every_level().rev().map(at).collect()
+        });
+        oldest.ok_or_else(|| undeclared(queue))
+    }
+
     async fn review_dead(
         &self,
         queue: Queue,
@@ -276,9 +287,9 @@ fn refuse_beyond_limits(parcel: &Parcel) -> Result<(), PublishError> {
 }
 
 fn undeclared(queue: Queue) -> BrokerError {
-    BrokerError::Refused {
-        action: format!("look at queue {queue}"),
-        source: "it was never declared".into(),
+    BrokerError::NoQueue {
+        action: format!("show queue {queue}"),
+        source: "there is no queue of this name in this process".into(),
     }
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod kicking;
 mod levels;
+mod operators;
 mod refusals;
 mod stopping;
 mod support;

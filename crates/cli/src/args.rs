@@ -159,7 +159,7 @@ pub(crate) struct Look {
 /// `sapari queues`
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  sapari queues\n  watch sapari queues --role render\n  sapari queues --json | jq '{role, ready: [.levels[].ready] | add}'\n\nThe age is that of the message at the head of a level, which is marked as redelivered by being looked at. Dead letters, rates and failures are those of the whole role; they stand beside its highest level."
+    after_help = "Examples:\n  sapari queues\n  watch --interval 15 sapari queues --role render\n  sapari queues --json | jq '{role, ready: [.levels[].ready] | add}'\n\nThe age is that of the message at the head of a level, which is marked as redelivered by being looked at. Dead letters, rates and failures are those of the whole role; they stand beside its highest level."
 )]
 pub(crate) struct QueuesLook {
     /// Only this role

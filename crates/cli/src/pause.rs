@@ -33,13 +33,13 @@ async fn set(arguments: &Pause, paused: bool) -> Result<(), Failure> {
 
 fn sentence(role: Role, paused: bool, told: usize) -> String {
     let word = if paused { "paused" } else { "resumed" };
-    match told {
-        0 => format!(
-            "{role} is {word}; no worker of it is alive, and the next one that starts knows"
-        ),
-        1 => format!("{role} is {word}; 1 worker is told"),
-        many => format!("{role} is {word}; {many} workers are told"),
-    }
+    let who = match told {
+        0 if paused => "no worker of it is alive; those that start find it so".to_owned(),
+        0 => "no worker of it is alive".to_owned(),
+        1 => "1 worker is told".to_owned(),
+        many => format!("{many} workers are told"),
+    };
+    format!("{role} is {word}; {who}")
 }
 
 #[cfg(test)]

@@ -106,13 +106,11 @@ impl Known {
     fn state_text(&self, now: f64) -> String {
         match (self.state(), &self.sighting) {
             ("running", sighting) => self.run_text(sighting.as_ref(), now),
-            (_, Some(Sighting::Abandoned { worker, starts })) => {
-                format!(
-                    "abandoned: {worker} died in it or is cut off; {starts} such starts so far, and it comes again"
-                )
-            }
+            (_, Some(Sighting::Abandoned { worker, starts })) => format!(
+                "abandoned by {worker}, which died or is cut off; it comes again (starts without an end: {starts})"
+            ),
             (_, Some(Sighting::SentOn { hop })) => {
-                format!("waiting for its next attempt; sent on {hop} times so far")
+                format!("waiting for its next attempt (sent on so far: {hop})")
             }
             ("ended", _) => "ended; its result is not kept any more".to_owned(),
             ("unknown", _) => {

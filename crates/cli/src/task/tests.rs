@@ -130,9 +130,9 @@ fn what_waits_for_another_attempt_says_why() {
         sighting: Some(sighting),
         ..known()
     });
-    assert!(sent_on.state_text(NOW).contains("sent on 2 times"));
+    assert!(sent_on.state_text(NOW).contains("sent on so far: 2"));
     assert_eq!(sent_on.state(), "waiting");
-    assert!(abandoned.state_text(NOW).starts_with("abandoned: w-1"));
+    assert!(abandoned.state_text(NOW).starts_with("abandoned by w-1"));
     assert_eq!(abandoned.state(), "abandoned");
     let gone = Known {
         sighting: Some(Sighting::Finished),

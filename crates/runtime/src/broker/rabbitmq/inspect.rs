@@ -45,8 +45,8 @@ async fn look(channel: &Channel, name: &str) -> lapin::Result<Declared> {
         .await
 }
 
-/// When the head of each level was queued. What is got goes back to its place when the channel closes; a nack would send it
-/// behind all others on RabbitMQ 3.10.
+/// When the head of each level was queued. What is got goes back to its place when the channel closes; before RabbitMQ 4 a nack
+/// would put it behind all others on a queue without a delivery limit.
 pub(super) async fn oldest(
     connection: &Connection,
     names: &Names,

@@ -316,7 +316,7 @@ async fn refusals_of_long_ago_do_not_come_back() {
     for _ in 0..3 {
         let unknown = broker.depth(fresh_queue(1)).await;
         assert!(
-            matches!(unknown, Err(BrokerError::Refused { .. })),
+            matches!(unknown, Err(BrokerError::NoQueue { .. })),
             "{unknown:?}"
         );
     }

@@ -34,6 +34,18 @@ pub(crate) enum Command {
     /// Look at a role's dead letters, run them again, or drop them
     #[command(subcommand)]
     Dead(Dead),
+    /// Who is alive, and what it runs
+    Workers(Look),
+    /// What waits, how long, and who takes it
+    Queues(QueuesLook),
+    /// Everything that is known of one message
+    Task(TaskLook),
+    /// End messages, queued or running, on any worker
+    Cancel(Cancel),
+    /// Let no worker of a role start anything, until it is resumed
+    Pause(Pause),
+    /// Let the workers of a paused role go on
+    Resume(Pause),
 }
 
 /// `sapari demo`
@@ -128,13 +140,98 @@ pub(crate) struct Chosen {
     pub(crate) servers: Servers,
 }
 
+/// `sapari workers`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari workers\n  sapari workers --role render --json | jq -r .worker\n\nA worker reports every few seconds; one that is silent is frozen, cut off, or was killed, and is forgotten soon."
+)]
+pub(crate) struct Look {
+    /// Only workers of this role
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    /// A JSON line for each worker instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
+/// `sapari queues`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari queues\n  watch --interval 15 sapari queues --role render\n  sapari queues --json | jq '{role, ready: [.levels[].ready] | add}'\n\nThe age is that of the message at the head of a level, which is marked as redelivered by being looked at. Dead letters, rates and failures are those of the whole role; they stand beside its highest level."
+)]
+pub(crate) struct QueuesLook {
+    /// Only this role
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    /// A JSON line for each role instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+/// `sapari task`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari task 0198c0de-0000-7000-8000-000000000001\n  sapari task 0198c0de-0000-7000-8000-000000000001 --json --output | jq .result.output\n\nArgs are never shown: `sapari dead show` has those of a dead letter."
+)]
+pub(crate) struct TaskLook {
+    /// The message's id, as `sapari kick` prints it
+    pub(crate) id: MessageId,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What the task returned, too
+    #[arg(long)]
+    pub(crate) output: bool,
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
+/// `sapari cancel`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari cancel 0198c0de-0000-7000-8000-000000000001\n  sapari cancel 0198c0de-0000-7000-8000-000000000001 --wait 10s\n\nA message that waits is ended when a worker meets it; one that runs is asked to stop, and its child processes with it. With --wait it ends with 0 once all have ended, and with 1 when one has not within that time."
+)]
+pub(crate) struct Cancel {
+    /// The messages' ids
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<MessageId>,
+    /// Wait this long for their ends, like 10s, and print how they ended
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
+/// `sapari pause` and `sapari resume`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari pause render\n  sapari queues --role render\n  sapari resume render\n\nWhat runs goes on to its end. What is kicked waits on the broker. A pause outlives restarts of the workers."
+)]
+pub(crate) struct Pause {
+    /// The role
+    pub(crate) role: Role,
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
 /// Where broker and results are.
 #[derive(Args)]
 pub(crate) struct Servers {
     /// The broker: amqp://.. or amqps://..
     #[arg(long, value_name = "URL", env = "SAPARI_BROKER_URL", hide_env_values = true, default_value = DEFAULT_BROKER_URL)]
     pub(crate) broker_url: String,
-    /// What exchange and queues are called on the broker
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
+/// Where results are, and what is known of work under way.
+#[derive(Args)]
+pub(crate) struct Store {
+    /// What exchange and queues are called on the broker, and what belongs to them in the result store
     #[arg(
         long,
         value_name = "NAME",
@@ -195,6 +292,14 @@ mod tests {
             vec!["sapari", "kick", "render_export", "--id", "a b"],
             vec!["sapari", "kick", "x", "--role", "nobody"],
             vec!["sapari", "dead", "list", "nobody"],
+            vec!["sapari", "workers", "--role", "nobody"],
+            vec!["sapari", "queues", "--role", "nobody"],
+            vec!["sapari", "task"],
+            vec!["sapari", "task", "a b"],
+            vec!["sapari", "cancel"],
+            vec!["sapari", "cancel", "id", "--wait", "soon"],
+            vec!["sapari", "pause"],
+            vec!["sapari", "resume", "nobody"],
             vec!["sapari", "dead", "drop", "render", "--reason", "old age"],
         ];
         for line in refused {

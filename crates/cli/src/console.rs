@@ -8,6 +8,9 @@ use sapari_runtime::duration::seconds;
 use sapari_runtime::host::{Exit, Failure, Process};
 use sapari_tasks::Role;
 use sapari_telemetry::{Defaults, Guard, Outputs, Settings, init_with};
+use serde_json::Value;
+
+use crate::table::steers;
 
 /// The `service.name` of the command.
 pub(crate) const SERVICE: &str = "sapari-cli";
@@ -22,6 +25,31 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a value as one line of JSON.
+pub(crate) fn json(value: &Value) -> Result<(), Failure> {
+    line(json_text(&value.to_string()))
+}
+
+/// JSON that says the same without a character that could steer a terminal. Outside of strings only white space can be one.
+pub(crate) fn json_text(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\t' => text.push(c),
+            '\r' => text.push(' '),
+            c if steers(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// Says something to a person that is no result.
+pub(crate) fn note(text: impl Display) {
+    // Nobody is left to tell when stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Telemetry by the environment; log lines from WARN on unless `SAPARI_LOG` says otherwise.
@@ -51,4 +79,18 @@ pub(crate) fn settings(quiet: &str) -> Result<Settings, Failure> {
 
 pub(crate) fn telemetry_with(settings: Settings, outputs: Outputs) -> Result<Guard, Failure> {
     init_with(settings, outputs).map_err(|error| Exit::Software.because(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_without_what_steers_a_terminal() {
+        let value = serde_json::json!({"a": "\u{1b}[31m \u{9b}2J \u{202e}x é"});
+        let text = json_text(&format!("{value}\r\n"));
+        assert!(!text.trim_end().chars().any(steers), "{text:?}");
+        let read: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read, value);
+    }
 }

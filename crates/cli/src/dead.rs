@@ -9,8 +9,9 @@ use sapari_runtime::queue::Queue;
 use serde_json::json;
 
 use crate::args::{Chosen, Dead};
-use crate::console::{self, line};
-use crate::kick::{check, connect};
+use crate::console::{json, line};
+use crate::servers::{check, connect};
+use crate::table::{age, aligned, plain};
 
 /// The widest that an error is shown in a list, in characters.
 const ERROR_WIDTH: usize = 80;
@@ -19,10 +20,7 @@ pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
     let (Dead::List(chosen) | Dead::Show(chosen) | Dead::Replay(chosen) | Dead::Drop(chosen)) =
         command;
     check(&chosen.servers, chosen.role.queue())?;
-    let guard = console::telemetry()?;
-    let done = crate::block_on(carry_out(command, chosen));
-    guard.shutdown(console::FLUSH_DEADLINE);
-    done
+    crate::with_telemetry(carry_out(command, chosen))
 }
 
 async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
@@ -68,10 +66,7 @@ fn list(letters: &[DeadLetter]) -> Result<(), Failure> {
     let head = ["task id", "task", "reason", "tries", "age", "error"].map(str::to_owned);
     let rows = letters.iter().map(|letter| row(letter, now));
     let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
-    for text in aligned(&rows) {
-        line(text)?;
-    }
-    Ok(())
+    aligned(&rows).iter().try_for_each(line)
 }
 
 fn row(letter: &DeadLetter, now: u64) -> [String; 6] {
@@ -95,40 +90,17 @@ fn row(letter: &DeadLetter, now: u64) -> [String; 6] {
         error,
     ]
     // Whoever sent the message wrote these: nothing of it may steer the terminal.
-    .map(|cell| cell.replace(char::is_control, " "))
-}
-
-fn age(seconds: u64) -> String {
-    match seconds {
-        s if s >= 2 * 86_400 => format!("{}d", s / 86_400),
-        s if s >= 2 * 3_600 => format!("{}h", s / 3_600),
-        s if s >= 120 => format!("{}m", s / 60),
-        s => format!("{s}s"),
-    }
-}
-
-/// Columns as wide as their widest cell; the last one ends where its text does.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
-    let text = |row: &[String; N]| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(text).collect()
+    .map(|cell| plain(&cell))
 }
 
 fn show(letter: &DeadLetter) -> Result<(), Failure> {
     let body = serde_json::from_slice(&letter.body)
         .unwrap_or_else(|_| json!(String::from_utf8_lossy(&letter.body)));
-    line(json!({ "headers": letter.headers, "body": body }))
+    json(&json!({ "headers": letter.headers, "body": body }))
 }
 
 async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<(), Failure> {
-    let results = chosen.servers.results().await?;
+    let results = chosen.servers.store.results().await?;
     // Their failures are forgotten first: a worker that finds one would take the message for finished.
     for letter in letters(broker, chosen).await? {
         if let Some(id) = letter.task_id().and_then(|id| id.parse().ok()) {
@@ -169,29 +141,4 @@ async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Re
     let reviewed = broker.review_dead(queue, chosen.limit(), &mut judge).await;
     reviewed.map_err(|error| unavailable(&error))?;
     line(format_args!("{dropped} dropped"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["id", "error"], ["longer", "x"], ["é", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(aligned(&rows), ["id      error", "longer  x", "é"]);
-    }
-
-    #[test]
-    fn ages_are_short() {
-        let table = [
-            (0, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (7_200, "2h"),
-            (200_000, "2d"),
-        ];
-        for (seconds, text) in table {
-            assert_eq!(age(seconds), text);
-        }
-    }
 }

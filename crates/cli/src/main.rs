@@ -2,11 +2,18 @@
 //! Usage mistakes end with 64 before anything is connected; stdout carries results, stderr everything else.
 
 mod args;
+mod cancel;
 mod console;
 mod dead;
 mod demo;
 mod kick;
+mod pause;
 mod ping;
+mod queues;
+mod servers;
+mod table;
+mod task;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -22,7 +29,8 @@ fn main() -> ExitCode {
     };
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.say(),
+        // Errors repeat what tasks and servers said: nothing of it may steer the terminal.
+        Err(failure) => failure.exit.say(&table::plain(&failure.message)),
     }
 }
 
@@ -32,7 +40,21 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Kick(arguments) => kick::run(arguments),
         Command::Ping(arguments) => ping::run(&arguments),
         Command::Dead(arguments) => dead::run(&arguments),
+        Command::Workers(arguments) => workers::run(&arguments),
+        Command::Queues(arguments) => queues::run(&arguments),
+        Command::Task(arguments) => task::run(arguments),
+        Command::Cancel(arguments) => cancel::run(&arguments),
+        Command::Pause(arguments) => pause::run(&arguments, true),
+        Command::Resume(arguments) => pause::run(&arguments, false),
     }
+}
+
+/// Runs a subcommand's async part with telemetry around it.
+fn with_telemetry<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let guard = console::telemetry()?;
+    let done = block_on(work);
+    guard.shutdown(console::FLUSH_DEADLINE);
+    done
 }
 
 /// Runs a subcommand's async part on a runtime of its own.

@@ -10,20 +10,17 @@ use sapari_runtime::ping::{Ping as Ask, Pong};
 use tokio::time::Instant;
 
 use crate::args::Ping;
-use crate::console::{self, line};
-use crate::kick::{check, connect};
+use crate::console::line;
+use crate::servers::{check, connect};
 
 pub(crate) fn run(arguments: &Ping) -> Result<(), Failure> {
     check(&arguments.servers, arguments.role.queue())?;
-    let guard = console::telemetry()?;
-    let done = crate::block_on(ping(arguments));
-    guard.shutdown(console::FLUSH_DEADLINE);
-    done
+    crate::with_telemetry(ping(arguments))
 }
 
 async fn ping(arguments: &Ping) -> Result<(), Failure> {
     let broker = connect(&arguments.servers, arguments.role.queue()).await?;
-    let results = arguments.servers.results().await?;
+    let results = arguments.servers.store.results().await?;
     let tasks = Tasks::new(Arc::clone(&broker), results);
     let answered = ask_all(&tasks, arguments).await;
     broker.close().await;

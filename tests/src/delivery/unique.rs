@@ -42,13 +42,6 @@ async fn while_one_is_under_way_another_kick_gives_its_handle() {
 #[tokio::test(start_paused = true)]
 async fn a_window_ends_although_the_first_one_has_not() {
     let house = House::new();
-    let kick = || {
-        house
-            .tasks()
-            .kick(long(1))
-            .unique_for(seconds(30))
-            .by("mine")
-    };
     let tasks = house.tasks();
     let kicked = tasks.kick(long(1)).unique_for(seconds(30)).by("mine").await;
     assert!(kicked.expect("kicked").is_new());

@@ -8,6 +8,7 @@ mod explain;
 mod health;
 mod kicking;
 mod levels;
+mod operators;
 mod refusals;
 mod stopping;
 mod support;

@@ -57,6 +57,15 @@ async fn what_makes_no_sense_is_refused_before_anything_is_connected() {
     let kick = ["kick", "render_export"];
     let commands = [
         vec!["ping", "nobody"],
+        vec!["workers", "--result-url", &web],
+        vec!["workers", "--result-url", "memory://"],
+        vec!["workers", "--namespace", "no good name"],
+        vec!["queues", "--broker-url", &web],
+        vec!["queues", "--role", "nobody"],
+        vec!["task", "a b"],
+        vec!["cancel"],
+        vec!["cancel", "id", "--result-url", &web],
+        vec!["pause", "nobody"],
         vec!["kick", "ping", "--role", "nobody"],
         vec!["kick", "no_such_task"],
         vec!["kick", "ping"],

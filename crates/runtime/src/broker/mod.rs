@@ -14,7 +14,7 @@ pub mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -25,7 +25,7 @@ pub(crate) use liveness::Beat;
 pub use liveness::{Connections, LevelLiveness, Liveness};
 
 use crate::error::BoxError;
-use crate::message::{MAX_BODY_BYTES, Message, Route};
+use crate::message::{MAX_BODY_BYTES, Message, Route, label};
 use crate::queue::{Level, Queue};
 
 /// The longest delay that a broker takes: 13.6 years.
@@ -62,6 +62,17 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError>;
+
+    /// When the message at the head of each level was queued; index 0 is level 0. `None` where nothing is ready, and where the
+    /// head does not say. A message that waited out a delay counts from its end.
+    ///
+    /// This is for people, now and then: a broker that can only show a message by handing it out marks it as redelivered, sends
+    /// its whole body, and gives the one behind it to whoever takes a message in that moment. What is looked at keeps its place,
+    /// and takes it again a moment after this has returned.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or the queue does not exist.
+    async fn oldest(&self, queue: Queue) -> Result<Vec<Option<SystemTime>>, BrokerError>;
 
     /// Goes through the dead letters of a queue, oldest first, at most `limit` of them, and does with each what `judge` says.
     /// Returns how many it went through. What is kept stays in its order.
@@ -316,6 +327,17 @@ pub enum BrokerError {
         #[source]
         source: BoxError,
     },
+    /// The queue is not there.
+    #[error(
+        "the broker cannot {action}: it was never declared; start its worker once, so that it is"
+    )]
+    NoQueue {
+        /// What was asked of it.
+        action: String,
+        /// Its answer.
+        #[source]
+        source: BoxError,
+    },
     /// The broker answered with a refusal.
     #[error("the broker refused to {action}")]
     Refused {
@@ -325,6 +347,13 @@ pub enum BrokerError {
         #[source]
         source: BoxError,
     },
+}
+
+/// When a message says that it was queued.
+fn queued_at(headers: &Headers) -> Option<SystemTime> {
+    let seconds: f64 = headers.get(label::QUEUED_AT)?.parse().ok()?;
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 pub(crate) fn replay_refused(error: PublishError) -> BrokerError {

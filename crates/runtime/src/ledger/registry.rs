@@ -72,6 +72,7 @@ pub struct Progress {
 impl Progress {
     /// The progress of a running task: a fraction in 0..=1, and what the task adds to it.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // `json!` takes it by reference, but a caller has no further use for it.
     pub fn started(fraction: f64, detail: Value) -> Self {
         let fraction = if fraction.is_nan() {
             0.0

@@ -8,6 +8,7 @@ use sapari_runtime::client::Tasks;
 use sapari_runtime::host::{
     DEFAULT_BROKER_URL, DEFAULT_RESULT_URL, connect_broker, connect_results,
 };
+use sapari_runtime::result::Results;
 use sapari_services::Scratch;
 
 use super::namespace::Namespace;
@@ -125,11 +126,15 @@ impl Space {
 
     /// A client that kicks.
     pub(crate) async fn tasks(&self, broker: &Arc<dyn Broker>) -> Tasks {
+        Tasks::new(Arc::clone(broker), self.results().await)
+    }
+
+    /// The result store, with this test's ledger beside it.
+    pub(crate) async fn results(&self) -> Arc<dyn Results> {
         let namespace = self.namespace.as_ref().expect("a test with servers");
         let opened = connect_results(&result_url(), namespace.name(), PATIENCE).await;
-        let results = opened
-            .unwrap_or_else(|failure| panic!("{}; scripts/services up starts it", failure.message));
-        Tasks::new(Arc::clone(broker), results)
+        opened
+            .unwrap_or_else(|failure| panic!("{}; scripts/services up starts it", failure.message))
     }
 }
 

@@ -2,12 +2,14 @@
 //! A case panics when the broker does not keep its promise; it works on a queue of its own, so cases may run side by side.
 
 mod delivering;
+mod looking;
 mod publishing;
 mod support;
 
 use std::sync::Arc;
 
 pub use delivering::*;
+pub use looking::*;
 pub use publishing::*;
 pub use support::{ack, fresh_queue, hand_back, message, next, parcel, settled_depth};
 
@@ -28,6 +30,8 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     dead_letters_keep_everything(broker).await;
     dead_letters_are_replayed_dropped_and_kept(broker).await;
     depth_counts_everything(broker).await;
+    the_oldest_is_seen_and_keeps_its_place(broker).await;
+    a_queue_that_was_never_declared_is_said_to_be_none(broker).await;
     declaring_twice_changes_nothing(broker).await;
     the_highest_level_comes_first(broker).await;
     a_backlog_comes_strictly_by_level(broker).await;

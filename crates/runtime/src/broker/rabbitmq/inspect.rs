@@ -1,13 +1,17 @@
 //! Looking at queues without changing them, on channels that are thrown away: a queue that is not there closes the channel.
 
+use std::time::SystemTime;
+
+use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Connection, Queue as Declared};
+use lapin::{Acker, Channel, Connection, ErrorKind, Queue as Declared};
 
 use super::connection::open_channel;
 use super::headers;
 use super::topology::Names;
-use crate::broker::{DeadLetter, Depth};
+use crate::broker::{DeadLetter, Depth, Headers, queued_at};
 use crate::queue::Queue;
 
 /// Exact counts by passive declare: the management API lags by seconds.
@@ -41,6 +45,41 @@ async fn look(channel: &Channel, name: &str) -> lapin::Result<Declared> {
         .await
 }
 
+/// When the head of each level was queued. What is got goes back to its place when the channel closes; before RabbitMQ 4 a nack
+/// would put it behind all others on a queue without a delivery limit.
+pub(super) async fn oldest(
+    connection: &Connection,
+    names: &Names,
+    queue: Queue,
+) -> lapin::Result<Vec<Option<SystemTime>>> {
+    let channel = open_channel(connection).await?;
+    let mut oldest = Vec::new();
+    for level in queue.every_level().rev() {
+        let head = get(&channel, &names.work(queue, level)).await?;
+        oldest.push(head.and_then(|head| queued_at(&headers_of(&head))));
+    }
+    channel.close(200, "looked".into()).await?;
+    Ok(oldest)
+}
+
+async fn get(channel: &Channel, name: &str) -> lapin::Result<Option<BasicGetMessage>> {
+    let options = BasicGetOptions::default();
+    channel.basic_get(name.into(), options).await
+}
+
+fn headers_of(message: &BasicGetMessage) -> Headers {
+    let headers = message.properties.headers().as_ref();
+    headers.map(headers::decode).unwrap_or_default()
+}
+
+/// Whether the broker says that there is no such queue.
+pub(super) fn is_no_queue(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return false;
+    };
+    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+}
+
 /// A dead-letter queue being gone through, oldest first. What is not removed goes back in its order when the channel closes.
 pub(super) struct DeadQueue {
     channel: Channel,
@@ -58,15 +97,11 @@ impl DeadQueue {
 
     /// The next dead letter and the right to remove it.
     pub(super) async fn next(&self) -> lapin::Result<Option<(DeadLetter, Acker)>> {
-        let got = self
-            .channel
-            .basic_get(self.name.as_str().into(), BasicGetOptions::default())
-            .await?;
+        let got = get(&self.channel, &self.name).await?;
         Ok(got.map(|message| {
-            let headers = message.properties.headers().as_ref().map(headers::decode);
             let letter = DeadLetter {
+                headers: headers_of(&message),
                 body: message.delivery.data,
-                headers: headers.unwrap_or_default(),
             };
             (letter, message.delivery.acker)
         }))

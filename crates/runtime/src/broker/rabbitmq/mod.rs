@@ -20,7 +20,7 @@ mod window;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use lapin::ErrorKind;
@@ -178,6 +178,10 @@ impl RabbitBroker {
         };
         match timeout(ANSWER_TIMEOUT, question).await {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if inspect::is_no_queue(&error) => Err(BrokerError::NoQueue {
+                action: action.to_owned(),
+                source: error.into(),
+            }),
             Ok(Err(error)) if matches!(error.kind(), ErrorKind::ProtocolError(_)) => {
                 Err(BrokerError::Refused {
                     action: action.to_owned(),
@@ -264,6 +268,14 @@ impl Broker for RabbitBroker {
         let asking = async {
             let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
             inspect::depth(&connection, self.names(), queue).await
+        };
+        self.ask(&format!("show queue {queue}"), asking).await
+    }
+
+    async fn oldest(&self, queue: Queue) -> Result<Vec<Option<SystemTime>>, BrokerError> {
+        let asking = async {
+            let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
+            inspect::oldest(&connection, self.names(), queue).await
         };
         self.ask(&format!("show queue {queue}"), asking).await
     }

@@ -1,0 +1,75 @@
+//! `sapari cancel`: asks for the end of messages, wherever they are, and with `--wait` says how they ended.
+
+use std::time::Duration;
+
+use sapari_runtime::handle::{AnyHandle, OutputError};
+use sapari_runtime::host::{Exit, Failure};
+use sapari_runtime::ledger::CancelAnswer;
+use sapari_runtime::result::Record;
+
+use crate::args::Cancel;
+use crate::console::line;
+use crate::servers::check_store;
+use crate::task::ending;
+
+pub(crate) fn run(arguments: &Cancel) -> Result<(), Failure> {
+    check_store(&arguments.store)?;
+    crate::with_telemetry(cancel(arguments))
+}
+
+async fn cancel(arguments: &Cancel) -> Result<(), Failure> {
+    let tasks = arguments.store.asking().await?;
+    let mut requested = Vec::new();
+    for id in &arguments.ids {
+        let handle = tasks.handle_named(id.clone());
+        let answer = handle.cancel().await;
+        match answer.map_err(|error| Exit::Unavailable.because(&error))? {
+            CancelAnswer::AlreadyEnded => line(format_args!("{id}  had ended before"))?,
+            CancelAnswer::Requested => {
+                line(format_args!("{id}  cancel requested"))?;
+                requested.push(handle);
+            }
+        }
+    }
+    match arguments.wait {
+        Some(limit) => wait_for_all(requested, limit).await,
+        None => Ok(()),
+    }
+}
+
+/// All at once, so that the limit is one for all of them; said in the order in which they were named.
+async fn wait_for_all(handles: Vec<AnyHandle>, limit: Duration) -> Result<(), Failure> {
+    let mut waiting = Vec::new();
+    for handle in handles {
+        let ended = tokio::spawn(handle.record().within(limit).into_future());
+        waiting.push((handle, ended));
+    }
+    let mut late = Vec::new();
+    for (handle, ended) in waiting {
+        let ended = ended.await;
+        match ended.map_err(|error| Exit::Software.because(&error))? {
+            Ok(record) => line(format_args!("{}  {}", handle.id(), how(&record)))?,
+            Err(OutputError::NotYet(_)) => late.push(handle.id().to_string()),
+            Err(error) => return Err(Exit::Unavailable.because(&error)),
+        }
+    }
+    match late.as_slice() {
+        [] => Ok(()),
+        some => Err(Exit::Failed.with(not_yet(some, limit))),
+    }
+}
+
+fn how(record: &Record) -> String {
+    let ending = ending(record);
+    match &record.outcome {
+        Ok(_) => format!("{ending} before the cancel reached it"),
+        Err(_) => ending,
+    }
+}
+
+fn not_yet(late: &[String], limit: Duration) -> String {
+    format!(
+        "not ended within {limit:?}: {}; the cancel stays, and `sapari task ID` says where it is",
+        late.join(", ")
+    )
+}

@@ -1,0 +1,176 @@
+//! What the ledger in this process holds, and what may be done with it, one page for each kind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ledger::runs::REMEMBERED;
+use crate::ledger::{Cancel, Gate, GateKind, Progress, Run, Standing, WorkerReport};
+use crate::message::MessageId;
+
+/// How long to wait for a place that nobody knows the end of.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How many writes pass between two sweeps of what has expired.
+const SWEEP_EVERY: u64 = 1024;
+
+/// All pages.
+#[derive(Default)]
+pub(super) struct Pages {
+    pub(super) runs: HashMap<MessageId, Kept<State>>,
+    pub(super) cancels: HashMap<MessageId, Cancel>,
+    pub(super) uniques: HashMap<String, Kept<MessageId>>,
+    pub(super) places: HashMap<String, HashMap<String, Instant>>,
+    /// When the next start of a rate would be on time.
+    pub(super) rates: HashMap<String, Instant>,
+    pub(super) workers: BTreeMap<(String, String), Kept<WorkerReport>>,
+    pub(super) paused: BTreeSet<String>,
+    pub(super) progress: HashMap<MessageId, Kept<Progress>>,
+    pub(super) writes: u64,
+}
+
+/// A value and when it is forgotten.
+pub(super) struct Kept<T> {
+    pub(super) value: T,
+    pub(super) until: Instant,
+}
+
+impl<T> Kept<T> {
+    pub(super) fn for_long(value: T, time: Duration) -> Self {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+        let until = Instant::now() + time.min(CENTURY);
+        Self { value, until }
+    }
+
+    pub(super) fn get(&self) -> Option<&T> {
+        (self.until > Instant::now()).then_some(&self.value)
+    }
+}
+
+/// Where the runs of a message stand.
+pub(super) enum State {
+    Running {
+        run: Run,
+        until: Instant,
+        starts: u32,
+    },
+    SentOn {
+        kick: String,
+        hop: u32,
+    },
+    Finished {
+        kick: String,
+    },
+}
+
+impl Pages {
+    pub(super) fn run(&self, id: &MessageId) -> Option<&State> {
+        self.runs.get(id)?.get()
+    }
+
+    pub(super) fn write_run(&mut self, id: &MessageId, state: State, kept: Duration) {
+        self.sweep_now_and_then();
+        self.runs.insert(id.clone(), Kept::for_long(state, kept));
+    }
+
+    pub(super) fn sweep_now_and_then(&mut self) {
+        self.writes += 1;
+        if !self.writes.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
+        let now = Instant::now();
+        self.runs.retain(|_, kept| kept.until > now);
+        self.uniques.retain(|_, kept| kept.until > now);
+        self.progress.retain(|_, kept| kept.until > now);
+        self.rates.retain(|_, next| *next > now);
+    }
+
+    pub(super) fn begin(&mut self, run: &Run, lease: Duration) -> Standing {
+        let now = Instant::now();
+        let mut starts = 1;
+        match self.run(&run.id) {
+            Some(State::Finished { kick }) if *kick == run.kick => return Standing::Finished,
+            Some(State::SentOn { kick, hop }) if *kick == run.kick && *hop > run.hop => {
+                return Standing::Superseded;
+            }
+            Some(State::Running {
+                run: other,
+                until,
+                starts: before,
+            }) => {
+                if other.token == run.token {
+                    starts = *before;
+                } else if *until > now {
+                    let (remaining, worker) = (*until - now, other.worker.clone());
+                    return Standing::Held { remaining, worker };
+                } else if other.kick == run.kick {
+                    starts = before + 1;
+                }
+            }
+            _ => {}
+        }
+        let (run, until) = (run.clone(), now + lease);
+        self.write_run(
+            &run.id.clone(),
+            State::Running { run, until, starts },
+            REMEMBERED,
+        );
+        Standing::Granted { starts }
+    }
+
+    pub(super) fn renew(&mut self, run: &Run, lease: Duration) {
+        let now = Instant::now();
+        let starts = match self.run(&run.id) {
+            None => 1,
+            Some(State::Running {
+                run: other, starts, ..
+            }) if other.token == run.token => *starts,
+            Some(_) => return,
+        };
+        let (run, until) = (run.clone(), now + lease);
+        self.write_run(
+            &run.id.clone(),
+            State::Running { run, until, starts },
+            REMEMBERED,
+        );
+    }
+
+    pub(super) fn holds(&self, run: &Run) -> bool {
+        matches!(self.run(&run.id), Some(State::Running { run: other, .. }) if other.token == run.token)
+    }
+
+    /// How long until the gate lets this token through; nothing when it does now.
+    pub(super) fn closed_for(&self, gate: &Gate, token: &str) -> Option<Duration> {
+        let now = Instant::now();
+        match gate.kind {
+            GateKind::AtOnce(most) => {
+                let places = self.places.get(&gate.name)?;
+                let others = places
+                    .iter()
+                    .filter(|(other, until)| *other != token && **until > now);
+                (others.count() >= most as usize).then_some(TRY_AGAIN)
+            }
+            GateKind::Rate { starts, per } => {
+                let next = self.rates.get(&gate.name)?;
+                let burst = per.saturating_sub(per / starts.max(1));
+                let wait = next.saturating_duration_since(now + burst);
+                (!wait.is_zero()).then_some(wait)
+            }
+        }
+    }
+
+    pub(super) fn pass(&mut self, gate: &Gate, token: &str, lease: Duration) {
+        let now = Instant::now();
+        match gate.kind {
+            GateKind::AtOnce(_) => {
+                let places = self.places.entry(gate.name.clone()).or_default();
+                places.retain(|_, until| *until > now);
+                places.insert(token.to_owned(), now + lease);
+            }
+            GateKind::Rate { starts, per } => {
+                let next = self.rates.entry(gate.name.clone()).or_insert(now);
+                *next = (*next).max(now) + per / starts.max(1);
+            }
+        }
+    }
+}

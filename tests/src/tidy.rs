@@ -181,6 +181,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/tasks/",
         "crates/runtime/src/message/",
         "crates/runtime/src/result/record.rs",
+        "crates/runtime/src/history.rs",
         "crates/runtime/src/ledger/registry.rs",
         "crates/runtime/src/ping.rs",
         "crates/bench/src/load.rs",

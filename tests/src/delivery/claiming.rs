@@ -1,7 +1,9 @@
 //! Run claims: a copy of a message that runs is not run beside it, one that killed its workers is not run for ever.
 
 use sapari_runtime::broker::{Broker, Headers, Parcel};
+use sapari_runtime::ledger::{Run, Standing};
 use sapari_runtime::message::{Args, Labels, Message, MessageId, Route};
+use uuid::Uuid;
 
 use super::*;
 
@@ -57,18 +59,45 @@ async fn a_copy_of_what_runs_waits_and_is_acked_when_that_has_finished() {
     second.drained().await;
 }
 
+/// A worker takes the message, claims it, and is gone without a word.
+async fn start_and_die(house: &House) {
+    let mut consumer = house.broker.consume(QUEUE, 1).await.expect("consumes");
+    let delivery = consumer.next().await.expect("a delivery");
+    let message = Message::decode(&delivery.body).expect("a message");
+    let run = Run {
+        kick: message.kick().expect("ours").to_owned(),
+        hop: message.hop(),
+        id: message.id,
+        token: Uuid::new_v4().to_string(),
+        worker: "desk@gone".to_owned(),
+    };
+    let ledger = house.tasks().ledger();
+    let lease = seconds(9);
+    while let Standing::Held { remaining, .. } = ledger.begin(&run, lease).await.expect("answers") {
+        tokio::time::sleep(remaining).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn worker_killed() {
     let (house, board) = (House::new(), Board::default());
-    let handle = house.tasks().kick(long(1)).await.expect("kicked");
-    for death in 1..=3_usize {
-        let victim = house.employ(worker(&board));
-        board.until_started(death).await;
-        victim.killed();
+    let handle = house.tasks().kick(short(1)).await.expect("kicked");
+    let rescued = house
+        .tasks()
+        .kick(short(2))
+        .priority(Priority::Low)
+        .await
+        .expect("kicked");
+    for _ in 0..3 {
+        start_and_die(&house).await;
     }
     let survivor = house.employ(worker(&board));
     let record = handle.into_any().record().await.expect("a record");
     assert_eq!(failure(record).reason.as_deref(), Some("poison"));
+    assert_eq!(
+        rescued.output().await.expect("what it did not kill is run"),
+        2
+    );
     survivor.drained().await;
     let letters = house.broker.dead_letters(QUEUE, 9).await.expect("readable");
     assert_eq!((letters.len(), letters[0].reason()), (1, Some("poison")));
@@ -77,7 +106,24 @@ async fn worker_killed() {
             .error()
             .is_some_and(|error| error.starts_with("3 workers died"))
     );
-    assert_eq!(board.runs(), 3);
+    assert_eq!(board.started(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_deaths_are_not_the_end() {
+    let (house, board) = (House::new(), Board::default());
+    let handle = house.tasks().kick(short(1)).await.expect("kicked");
+    for _ in 0..2 {
+        start_and_die(&house).await;
+    }
+    let _survivor = house.employ(worker(&board));
+    let begun = tokio::time::Instant::now();
+    assert_eq!(handle.output().await.expect("it is run"), 1);
+    assert!(
+        begun.elapsed() < seconds(11),
+        "as soon as the claim has run out: {:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ async fn an_attempt_gets_no_more_time_than_the_message_has() {
     let record = handle.into_any().record().await.expect("a record");
     let took = begun.elapsed();
     assert!(took >= seconds(19) && took < seconds(21), "{took:?}");
-    assert!(record.outcome.is_err());
+    assert_eq!(failure(record).reason.as_deref(), Some("expired"));
 }
 
 /// Blocks its thread, which nothing can end.

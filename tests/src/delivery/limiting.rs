@@ -1,6 +1,7 @@
 //! Limits across workers, and slots that cost more than one.
 
 use futures_util::future::join_all;
+use sapari_runtime::ledger::{Entry, Gate, GateKind};
 
 use super::*;
 
@@ -153,18 +154,24 @@ async fn starts_are_spaced_by_the_rate() {
 async fn the_places_of_a_worker_that_died_come_back() {
     let (house, board) = (House::new(), Board::default());
     let tasks = house.tasks();
-    let all = tasks
-        .kick_all((1..=4).map(|number| Two::of(number, "a")))
-        .await
-        .expect("kicked");
-    let victim = house.employ(four(&board));
-    board.until_started(2).await;
-    victim.killed();
-    let _survivor = house.employ(four(&board));
-    for output in join_all(all.iter().map(|handle| handle.output().into_future())).await {
-        output.expect("done");
+    // One that died took both places, and never left.
+    let gate = Gate {
+        name: "two:0".to_owned(),
+        kind: GateKind::AtOnce(2),
+    };
+    for token in ["a", "b"] {
+        let entered = tasks
+            .ledger()
+            .enter(std::slice::from_ref(&gate), token, seconds(9))
+            .await;
+        assert_eq!(entered.expect("answers"), Entry::Passed);
     }
-    assert_eq!(board.runs(), 6, "two of them twice");
+    let begun = tokio::time::Instant::now();
+    let handle = tasks.kick(Two::of(1, "a")).await.expect("kicked");
+    let _survivor = house.employ(four(&board));
+    assert_eq!(handle.output().await.expect("done"), 1);
+    let took = begun.elapsed();
+    assert!(took >= seconds(9) && took < seconds(14), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,11 +69,6 @@ impl AtWork {
         self.shutdown.cancel();
         self.working.await.expect("no panic").expect("ends well");
     }
-
-    /// The process is gone: nothing is drained, nothing is given back but what the broker notices by itself.
-    fn killed(self) {
-        self.working.abort();
-    }
 }
 
 /// What handlers tell the test.

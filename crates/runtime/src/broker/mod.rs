@@ -27,6 +27,7 @@ pub use liveness::{Connections, LevelLiveness, Liveness};
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route, label};
 use crate::queue::{Level, Queue};
+use crate::worker::parking::Turn;
 
 /// The longest delay that a broker takes: 13.6 years.
 pub const MAX_DELAY: Duration = Duration::from_millis(u32::MAX as u64 * 100);
@@ -218,8 +219,8 @@ pub struct Delivery {
     pub level: Level,
     /// Whether the broker says that it was delivered before.
     pub redelivered: bool,
-    /// Whether it has waited in this process for a place in a limit.
-    pub(crate) parked: bool,
+    /// Its turn, if it has waited in this process for a place in a limit.
+    pub(crate) turn: Option<Turn>,
     receipt: Box<dyn Receipt>,
 }
 
@@ -238,7 +239,7 @@ impl Delivery {
             headers,
             level,
             redelivered,
-            parked: false,
+            turn: None,
             receipt,
         }
     }

@@ -30,7 +30,7 @@ impl Middleware for Retry {
             }
             Outcome::Failed(error) => {
                 let decided = decide(error, job.attempt, &job.policy, dice());
-                unless_too_late(decided, job.message.time_left())
+                unless_too_late(decided, time_left(job))
             }
             other => other,
         }
@@ -58,6 +58,17 @@ fn decide(error: TaskError, attempt: u32, policy: &Policy, dice: f64) -> Outcome
             error,
             after: policy.backoff.pause(attempt, dice),
         },
+    }
+}
+
+/// How long the message may still run: nothing if that is what ended the attempt.
+fn time_left(job: &Job) -> Option<Duration> {
+    let ran_out =
+        job.time_limit < job.policy.timeout && job.stop.reason() == Some(StopReason::TimedOut);
+    if ran_out {
+        Some(Duration::ZERO)
+    } else {
+        job.message.time_left()
     }
 }
 

@@ -167,7 +167,7 @@ async fn closed(
     if underway.gates.is_empty() {
         return Ok(None);
     }
-    if !reception.parked_before
+    if reception.turn.is_none()
         && let Some(wait) = engine
             .parking
             .queue_behind(reception.level, &underway.gates)

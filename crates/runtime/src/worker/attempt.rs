@@ -79,7 +79,12 @@ async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
         // The worker ends: what has not begun does not begin.
         return settle::hand_back(receipt).await;
     }
-    match course(engine, &mut reception).await {
+    let course = course(engine, &mut reception).await;
+    if !matches!(course, Course::OverLimit(..)) {
+        // It has its place, or needs none: the next of its kind may try.
+        reception.turn = None;
+    }
+    match course {
         Course::Run(place, policy) => {
             run_and_settle(engine, reception, receipt, place, policy, slot).await
         }
@@ -96,9 +101,10 @@ async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
         }
         Course::Copy(after) => settle::come_back(engine, &reception, receipt, after).await,
         Course::OverLimit(gates, wait) => {
-            let first = reception.parked_before;
-            let delivery = reception.into_parked(receipt);
-            if let Err(surplus) = engine.parking.park(delivery, &gates, wait, first) {
+            let (delivery, turn) = reception.into_parked(receipt);
+            let parked = engine.parking.park(delivery, &gates, wait, turn.is_some());
+            drop(turn);
+            if let Err(surplus) = parked {
                 let (reception, receipt) = Reception::of(surplus);
                 settle::come_back(engine, &reception, receipt, NO_ROOM).await;
             }

@@ -35,7 +35,7 @@ pub(super) struct Engine {
     pub(super) parenting: Parenting,
     pub(super) running: Running,
     pub(super) heard: Heard,
-    pub(super) parking: Parking,
+    pub(super) parking: Arc<Parking>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) slot_count: u16,
     /// How long a claim outlives its worker.
@@ -97,7 +97,7 @@ impl Engine {
             parenting: plan.parenting,
             running: Running::default(),
             heard: Heard::default(),
-            parking: Parking::default(),
+            parking: Arc::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
             lease: plan.lease,

@@ -82,6 +82,13 @@ impl Heard {
         *self.paused.borrow()
     }
 
+    /// Returns when paused. Cancel-safe.
+    pub(super) async fn paused(&self) {
+        let mut paused = self.paused.subscribe();
+        // The sender lives as long as this does.
+        let _ = paused.wait_for(|paused| *paused).await;
+    }
+
     /// Returns at once unless paused, and else when resumed. Cancel-safe.
     pub(super) async fn resumed(&self) {
         let mut paused = self.paused.subscribe();

@@ -122,7 +122,11 @@ async fn take_one(
         if engine.heard.is_paused() {
             continue;
         }
-        let delivery = next(engine, consumer).await?;
+        let delivery = tokio::select! {
+            biased;
+            () = engine.heard.paused() => continue,
+            delivery = next(engine, consumer) => delivery?,
+        };
         let cost = slots_of(engine, &delivery.headers);
         match fit(&engine.slots, slots, cost).await {
             Some(slots) => {

@@ -3,12 +3,13 @@
 
 mod admit;
 mod attempt;
+mod conclude;
 mod drain;
 mod engine;
 mod heard;
 mod intake;
 mod keeper;
-mod parking;
+pub(crate) mod parking;
 mod plan;
 mod reception;
 pub(crate) mod running;

@@ -2,7 +2,7 @@
 //! Bounded; what finds no room comes back through the delay ladder. It asks no ledger: it only says whose turn it may be.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,10 +21,34 @@ const BEHIND: Duration = Duration::from_secs(2);
 
 /// Deliveries over a limit.
 #[derive(Default)]
-pub(super) struct Parking {
-    // A std mutex: held for one operation on the list, never across an await.
-    waiting: Mutex<VecDeque<Parked>>,
+pub(crate) struct Parking {
+    // A std mutex: held for one operation on the lists, never across an await.
+    lists: Mutex<Lists>,
     changed: Notify,
+}
+
+#[derive(Default)]
+struct Lists {
+    waiting: VecDeque<Parked>,
+    /// The gates of those that are having their turn: nobody of their kind may overtake them.
+    trying: Vec<Vec<String>>,
+}
+
+/// The turn of a delivery that waited: its kind waits until this is dropped.
+pub(crate) struct Turn {
+    parking: Arc<Parking>,
+    gates: Vec<String>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut lists = self.parking.lock();
+        if let Some(place) = lists.trying.iter().position(|gates| *gates == self.gates) {
+            lists.trying.swap_remove(place);
+        }
+        drop(lists);
+        self.parking.changed.notify_one();
+    }
 }
 
 struct Parked {
@@ -54,7 +78,8 @@ impl Parking {
         wait: Duration,
         first: bool,
     ) -> Result<(), Delivery> {
-        let mut waiting = self.lock();
+        let mut lists = self.lock();
+        let waiting = &mut lists.waiting;
         let level = delivery.level;
         let on_level = waiting
             .iter()
@@ -74,7 +99,7 @@ impl Parking {
         };
         let place = waiting.iter().position(after).unwrap_or(waiting.len());
         waiting.insert(place, parked);
-        drop(waiting);
+        drop(lists);
         self.changed.notify_one();
         Ok(())
     }
@@ -82,37 +107,47 @@ impl Parking {
     /// How long a delivery of this level and these gates has to wait because others wait before it; none when none do.
     pub(super) fn queue_behind(&self, level: Level, gates: &[Gate]) -> Option<Duration> {
         let gates = names(gates);
+        let lists = self.lock();
         let before =
             |parked: &Parked| parked.delivery.level >= level && parked.shares_a_gate(&gates);
-        self.lock().iter().any(before).then_some(BEHIND)
+        let waits = lists.waiting.iter().any(before) || lists.tries_any(&gates);
+        waits.then_some(BEHIND)
     }
 
     /// The first whose turn it may be, highest level first.
-    pub(super) fn take_due(&self) -> Option<Delivery> {
-        let mut waiting = self.lock();
-        let place = first_due(&waiting, Instant::now())?;
-        waiting.remove(place).map(|parked| parked.delivery)
+    pub(super) fn take_due(self: &Arc<Self>) -> Option<Delivery> {
+        let mut lists = self.lock();
+        let place = lists.first_due(Instant::now())?;
+        let parked = lists.waiting.remove(place)?;
+        lists.trying.push(parked.gates.clone());
+        drop(lists);
+        let mut delivery = parked.delivery;
+        delivery.turn = Some(Turn {
+            parking: Arc::clone(self),
+            gates: parked.gates,
+        });
+        Some(delivery)
     }
 
     /// The level of the first whose turn it may be.
     pub(super) fn level_due(&self) -> Option<Level> {
-        let waiting = self.lock();
-        let place = first_due(&waiting, Instant::now())?;
-        waiting.get(place).map(|parked| parked.delivery.level)
+        let lists = self.lock();
+        let place = lists.first_due(Instant::now())?;
+        lists.waiting.get(place).map(|parked| parked.delivery.level)
     }
 
     /// A place may have become free: the first of each kind may try.
     pub(super) fn try_again(&self) {
-        let mut waiting = self.lock();
+        let mut lists = self.lock();
         let now = Instant::now();
         let mut seen: Vec<String> = Vec::new();
-        for parked in waiting.iter_mut() {
+        for parked in &mut lists.waiting {
             if !parked.shares_a_gate(&seen) {
                 parked.due = parked.due.min(now);
             }
             seen.extend(parked.gates.iter().cloned());
         }
-        drop(waiting);
+        drop(lists);
         self.changed.notify_one();
     }
 
@@ -120,7 +155,7 @@ impl Parking {
     pub(super) async fn due(&self) {
         loop {
             let changed = self.changed.notified();
-            let next = self.lock().iter().map(|parked| parked.due).min();
+            let next = self.lock().next_due();
             match next {
                 Some(due) if due <= Instant::now() => return,
                 Some(due) => tokio::select! { () = changed => {}, () = sleep_until(due) => {} },
@@ -130,10 +165,10 @@ impl Parking {
     }
 
     /// For while no slot is free: takes out what could have started and waited too long. Never returns nothing; cancel-safe.
-    pub(super) async fn overdue(&self) -> Delivery {
+    pub(super) async fn overdue(self: &Arc<Self>) -> Delivery {
         loop {
             let changed = self.changed.notified();
-            let next = self.lock().iter().map(|parked| parked.due + HOLD).min();
+            let next = self.lock().next_due().map(|due| due + HOLD);
             match next {
                 Some(at) if at <= Instant::now() => {
                     if let Some(delivery) = self.take_due() {
@@ -149,31 +184,46 @@ impl Parking {
 
     /// Everything, for when the worker ends.
     pub(super) fn clear(&self) -> Vec<Delivery> {
-        let waiting = std::mem::take(&mut *self.lock());
+        let waiting = std::mem::take(&mut self.lock().waiting);
         waiting.into_iter().map(|parked| parked.delivery).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Parked>> {
+    fn lock(&self) -> MutexGuard<'_, Lists> {
         // Whole between any two operations, so a panic elsewhere leaves nothing half done.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of the first that is due and has nobody of its kind before it on its level.
-fn first_due(waiting: &VecDeque<Parked>, now: Instant) -> Option<usize> {
-    let mut seen: Vec<(Level, &str)> = Vec::new();
-    for (place, parked) in waiting.iter().enumerate() {
-        let level = parked.delivery.level;
-        let behind = parked
-            .gates
+impl Lists {
+    fn tries_any(&self, gates: &[String]) -> bool {
+        self.trying
             .iter()
-            .any(|gate| seen.contains(&(level, gate.as_str())));
-        if parked.due <= now && !behind {
-            return Some(place);
-        }
-        seen.extend(parked.gates.iter().map(|gate| (level, gate.as_str())));
+            .flatten()
+            .any(|gate| gates.contains(gate))
     }
-    None
+
+    /// The places of those that have nobody of their kind before them on their level, in order.
+    fn firsts(&self) -> impl Iterator<Item = (usize, &Parked)> {
+        let mut seen: Vec<(Level, &str)> = Vec::new();
+        self.waiting.iter().enumerate().filter(move |(_, parked)| {
+            let level = parked.delivery.level;
+            let kinds = || parked.gates.iter().map(move |gate| (level, gate.as_str()));
+            let behind = kinds().any(|kind| seen.contains(&kind)) || self.tries_any(&parked.gates);
+            seen.extend(kinds());
+            !behind
+        })
+    }
+
+    /// The place of the first whose turn it may be.
+    fn first_due(&self, now: Instant) -> Option<usize> {
+        let due = self.firsts().find(|(_, parked)| parked.due <= now);
+        due.map(|(place, _)| place)
+    }
+
+    /// When it may be somebody's turn.
+    fn next_due(&self) -> Option<Instant> {
+        self.firsts().map(|(_, parked)| parked.due).min()
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +261,7 @@ mod tests {
         }]
     }
 
-    fn taken(parking: &Parking) -> Option<String> {
+    fn taken(parking: &Arc<Parking>) -> Option<String> {
         parking
             .take_due()
             .map(|delivery| String::from_utf8(delivery.body).expect("text"))
@@ -229,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_came_first_on_the_highest_level_goes_first() {
-        let parking = Parking::default();
+        let parking = Arc::new(Parking::default());
         park(&parking, "a", 0, "x", 5);
         park(&parking, "b", 0, "x", 0);
         park(&parking, "c", 0, "y", 0);
@@ -243,8 +293,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nobody_overtakes_one_that_has_its_turn() {
+        let parking = Arc::new(Parking::default());
+        park(&parking, "a", 0, "x", 0);
+        park(&parking, "b", 0, "x", 0);
+        let turn = parking.take_due().expect("a");
+        assert_eq!(taken(&parking), None);
+        let level = turn.level;
+        assert!(parking.queue_behind(level, &gate("x")).is_some());
+        drop(turn);
+        assert_eq!(taken(&parking).as_deref(), Some("b"));
+        assert!(parking.queue_behind(level, &gate("x")).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_that_tried_in_vain_keeps_its_place() {
-        let parking = Parking::default();
+        let parking = Arc::new(Parking::default());
         park(&parking, "b", 0, "x", 0);
         let back = parking.park(delivery("a", 0), &gate("x"), Duration::ZERO, true);
         back.expect("room");
@@ -256,7 +320,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_told_when_a_turn_comes_and_when_it_was_missed() {
-        let parking = Parking::default();
+        let parking = Arc::new(Parking::default());
         assert!(parking.due().now_or_never().is_none());
         park(&parking, "a", 0, "x", 5);
         let begun = Instant::now();
@@ -269,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_bounded() {
-        let parking = Parking::default();
+        let parking = Arc::new(Parking::default());
         for _ in 0..PER_LEVEL {
             park(&parking, "a", 0, "x", 0);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::engine::Engine;
+use super::parking::Turn;
 use super::plan::Registered;
 use super::running::Underway;
 use crate::broker::{Delivery, Headers, Receipt};
@@ -25,14 +26,14 @@ pub(super) struct Reception {
     pub(super) headers: Headers,
     pub(super) level: Level,
     pub(super) redelivered: bool,
-    /// Whether it waited here for a place in a limit.
-    pub(super) parked_before: bool,
+    /// Its turn, if it waited here for a place in a limit.
+    pub(super) turn: Option<Turn>,
 }
 
 impl Reception {
-    pub(super) fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
+    pub(super) fn of(mut delivery: Delivery) -> (Self, Box<dyn Receipt>) {
         let (level, redelivered) = (delivery.level, delivery.redelivered);
-        let parked_before = delivery.parked;
+        let turn = delivery.turn.take();
         let (body, headers, receipt) = delivery.take_apart();
         let message = Message::decode(&body).map(Arc::new);
         let label = message.as_ref().ok().and_then(|message| message.kick());
@@ -44,22 +45,21 @@ impl Reception {
             headers,
             level,
             redelivered,
-            parked_before,
+            turn,
         };
         (reception, receipt)
     }
 
-    /// The delivery as it came, to wait for a place in a limit.
-    pub(super) fn into_parked(self, receipt: Box<dyn Receipt>) -> Delivery {
-        let mut delivery = Delivery::new(
+    /// The delivery as it came, to wait for a place in a limit; and its turn, which ends when it waits again.
+    pub(super) fn into_parked(self, receipt: Box<dyn Receipt>) -> (Delivery, Option<Turn>) {
+        let delivery = Delivery::new(
             self.body,
             self.headers,
             self.level,
             self.redelivered,
             receipt,
         );
-        delivery.parked = true;
-        delivery
+        (delivery, self.turn)
     }
 
     pub(super) fn known<'e>(&self, engine: &'e Engine) -> Option<&'e Registered> {

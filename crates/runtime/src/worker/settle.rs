@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use sapari_telemetry::trace_id_of;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::Span;
 
+use super::conclude::{conclude, leave_gates, let_go, sent_on};
 use super::engine::Engine;
 use super::reception::Reception;
 use super::running::{Place, Underway};
@@ -15,10 +16,9 @@ use crate::client::unix_seconds_after;
 use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::history::{self, FailedAttempt};
-use crate::ledger::LedgerError;
 use crate::message::{Message, MessageId, Route, label};
 use crate::middleware::trace;
-use crate::outcome::{Cancelled, DeadReason, Outcome};
+use crate::outcome::{DeadReason, Outcome};
 use crate::result::{Record, ResultError};
 use crate::task::Policy;
 
@@ -26,9 +26,6 @@ use crate::task::Policy;
 const KEEP_TRYING: Duration = seconds(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = seconds(5);
-
-/// How long the ledger may take to hear of an end: what it does not hear runs out by itself.
-const TELLING: Duration = seconds(2);
 
 /// What an attempt came to, and what settling needs to know beside it.
 pub(super) struct Ending {
@@ -57,7 +54,7 @@ impl Ending {
         }
     }
 
-    fn underway(&self) -> Option<&Underway> {
+    pub(super) fn underway(&self) -> Option<&Underway> {
         self.place.as_ref().map(|place| &*place.underway)
     }
 }
@@ -231,9 +228,7 @@ async fn again(
     let route = route(engine, reception, after);
     publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
     // Told only once the next one is there: a copy of this one may then be thrown away.
-    if let Some(underway) = ending.underway().filter(|underway| underway.is_claimed()) {
-        tell(engine.ledger.sent_on(&underway.run, hop)).await;
-    }
+    sent_on(engine, ending, hop).await;
     leave_gates(engine, ending).await;
     Ok(Last::Ack)
 }
@@ -286,61 +281,6 @@ pub(super) async fn acknowledge_copy(
     let task_id = id.as_ref().map_or("", MessageId::as_str);
     tracing::info!(task_id, why, "came again: acked, not run again");
     ack(receipt).await;
-}
-
-/// The message has come to its end: what was held for it is free.
-async fn conclude(engine: &Engine, reception: &Reception, ending: &Ending) {
-    leave_gates(engine, ending).await;
-    let Ok(message) = &reception.message else {
-        return;
-    };
-    if let Some(key) = message.labels.text(label::UNIQUE) {
-        tell(engine.ledger.give_up(key, &message.id)).await;
-    }
-    if matches!(
-        ending.outcome,
-        Outcome::Cancelled {
-            why: Cancelled::Asked
-        }
-    ) {
-        engine.heard.forget(&message.id);
-        tell(engine.ledger.cancelled(&message.id)).await;
-    }
-    // A result that is kept says that the run has ended; without one, nothing is to be remembered.
-    if !ending.policy.keeps_result() {
-        release(engine, ending).await;
-    }
-}
-
-/// The attempt ended, its message did not: it counts as nothing.
-async fn let_go(engine: &Engine, ending: &Ending) {
-    leave_gates(engine, ending).await;
-    release(engine, ending).await;
-}
-
-async fn release(engine: &Engine, ending: &Ending) {
-    if let Some(underway) = ending.underway().filter(|underway| underway.is_claimed()) {
-        tell(engine.ledger.release(&underway.run)).await;
-    }
-}
-
-async fn leave_gates(engine: &Engine, ending: &Ending) {
-    if let Some(underway) = ending
-        .underway()
-        .filter(|underway| !underway.gates.is_empty())
-    {
-        tell(engine.ledger.leave(&underway.gates, &underway.run.token)).await;
-        engine.parking.try_again();
-    }
-}
-
-/// Tells the ledger of an end, in short time: a lease that is not given back runs out.
-async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) {
-    match timeout(TELLING, telling).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the ledger was not told; the lease runs out"),
-        Err(_) => tracing::debug!("the ledger did not answer; the lease runs out"),
-    }
 }
 
 async fn bury(

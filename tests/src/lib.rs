@@ -8,9 +8,13 @@ struct Readme;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod spans;
 #[cfg(test)]

@@ -9,5 +9,5 @@ mod kicking;
 mod levels;
 mod refusals;
 mod stopping;
-mod support;
+pub(crate) mod support;
 mod traces;

@@ -12,6 +12,7 @@ pub(super) const RESULT_URL: &str = "result-url";
 pub(super) const NAMESPACE: &str = "namespace";
 pub(super) const SLOTS: &str = "slots";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
+pub(super) const BOOT_DEADLINE: &str = "boot-deadline";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
 /// Where the broker is when nobody says.
@@ -67,6 +68,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(namespace(app))
         .arg(slots(app))
         .arg(drain_grace(app))
+        .arg(boot_deadline(app))
         .arg(
             Arg::new(SERVICE_NAME)
                 .long(SERVICE_NAME)
@@ -117,6 +119,16 @@ fn drain_grace(app: &str) -> Arg {
     arg.default_value("30s")
         .value_parser(ValueParser::new(crate::duration::parse))
         .help(help)
+}
+
+fn boot_deadline(app: &str) -> Arg {
+    let arg = Arg::new(BOOT_DEADLINE)
+        .long(BOOT_DEADLINE)
+        .value_name("DURATION")
+        .env(variable(app, BOOT_DEADLINE));
+    arg.default_value("30s")
+        .value_parser(ValueParser::new(crate::duration::parse))
+        .help("How long each server is waited for at the start before the process exits with 69")
 }
 
 fn from_setting(app: &str, setting: &Setting) -> Arg {

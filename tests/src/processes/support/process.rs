@@ -91,7 +91,7 @@ impl Process {
         }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let id = self.child.id().expect("the process was not waited for");
         Pid::from_raw(i32::try_from(id).expect("a process id"))
     }

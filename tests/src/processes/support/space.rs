@@ -72,6 +72,11 @@ impl Space {
         self
     }
 
+    /// Its name on the broker.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.as_ref().expect("a test with servers").name()
+    }
+
     /// Starts a binary.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Process {
         Process::start(name, args, &self.env)

@@ -11,7 +11,7 @@ use crate::broker::{BrokerError, reach};
 /// The schemes that name a RabbitMQ.
 pub(crate) const SCHEMES: [&str; 2] = ["amqp", "amqps"];
 /// Seconds between heartbeats: a dead peer is noticed after two.
-const HEARTBEAT: u16 = 20;
+const HEARTBEAT: u16 = 10;
 /// Milliseconds for the TCP connection.
 const CONNECT_TIMEOUT: u64 = 10_000;
 

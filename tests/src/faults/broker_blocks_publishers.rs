@@ -8,7 +8,7 @@ use sapari_runtime::client::KickError;
 use tokio::time::Instant;
 
 use super::ground::Ground;
-use crate::processes::support::until;
+use crate::processes::support::{PATIENCE, until};
 use crate::servers;
 
 const LIMIT: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
         );
         assert!((LIMIT..2 * LIMIT).contains(&took), "{took:?}");
     }
-    assert!(nap.output().await.expect("done"));
+    assert!(nap.output().within(PATIENCE).await.expect("done"));
     until("an acked message", || ground.notes().len() >= 2).await;
     drop(worker);
     // What was not acked would be ready again. The kicks that failed may be stored, but not before the alarm is over.
@@ -49,7 +49,7 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
     broker.take_publishes().await;
     let after = kicking.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     let worker = ground.worker().await;
-    after.output().await.expect("done");
+    after.output().within(PATIENCE).await.expect("done");
     drop(worker);
     assert_eq!(ground.runs(&[id]), 1);
 }

@@ -6,7 +6,7 @@ use sapari_fault_worker::Nap;
 use tokio::time::Instant;
 
 use super::ground::Ground;
-use crate::processes::support::{Ended, json};
+use crate::processes::support::{Ended, PATIENCE, json};
 use crate::proxy::Proxy;
 use crate::servers;
 
@@ -52,6 +52,6 @@ async fn broker_down_at_start_is_waited_for() {
     proxy.resume();
     let worker = worker.ready().await;
     let nap = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
-    nap.output().await.expect("done");
+    nap.output().within(PATIENCE).await.expect("done");
     drop(worker);
 }

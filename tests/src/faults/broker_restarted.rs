@@ -6,9 +6,10 @@ use sapari_fault_worker::{Jot, Nap, now_us};
 use sapari_runtime::message::MessageId;
 
 use super::ground::Ground;
+use crate::processes::support::PATIENCE;
 use crate::servers;
 
-const DELAY: Duration = Duration::from_secs(15);
+const DELAY: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_runs() {
@@ -27,9 +28,9 @@ async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_run
     broker.kill().await;
     broker.start().await;
     for handle in &naps {
-        handle.output().await.expect("done");
+        handle.output().within(PATIENCE).await.expect("done");
     }
-    delayed.output().await.expect("done");
+    delayed.output().within(PATIENCE).await.expect("done");
     let notes = ground.notes();
     let begun = notes.iter().find(|note| note.id == delayed.id().as_str());
     let waited = begun.expect("it ran").at_us - kicked_us;
@@ -42,7 +43,7 @@ async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_run
     broker.stop().await;
     broker.start().await;
     let after = client.tasks.kick(Jot::default()).await.expect("kicked");
-    after.output().await.expect("done");
+    after.output().within(PATIENCE).await.expect("done");
     drop(worker);
     client.all_settled().await;
     assert_eq!(ground.runs(&ids), ids.len(), "each has run once");

@@ -6,6 +6,7 @@ use sapari_fault_worker::Nap;
 use sapari_runtime::message::MessageId;
 
 use super::ground::Ground;
+use crate::processes::support::PATIENCE;
 use crate::proxy::Proxy;
 use crate::servers;
 
@@ -32,7 +33,10 @@ async fn connection_or_channel_lost_running_attempts_end_once() {
         worker.stderr.message("connected to the broker again").await;
     }
     for handle in &handles {
-        assert!(handle.output().await.expect("done"), "nobody woke it");
+        assert!(
+            handle.output().within(PATIENCE).await.expect("done"),
+            "nobody woke it"
+        );
     }
     worker
         .stderr
@@ -40,7 +44,7 @@ async fn connection_or_channel_lost_running_attempts_end_once() {
         .await;
     // A message of its own shows that the worker still takes some; without it, what was not acked would come again.
     let last = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
-    last.output().await.expect("done");
+    last.output().within(PATIENCE).await.expect("done");
     drop(worker);
     client.all_settled().await;
     assert_eq!(ground.runs(&ids), SLOTS, "each has run once");
@@ -58,7 +62,10 @@ async fn connection_or_channel_lost_to_the_consumer_timeout_a_long_task_ends_onc
         .stderr
         .message("the consumer was lost; consuming again")
         .await;
-    assert!(long.output().await.expect("done"), "nobody woke it");
+    assert!(
+        long.output().within(PATIENCE).await.expect("done"),
+        "nobody woke it"
+    );
     worker
         .stderr
         .message("redelivered after it had finished: acked, not run again")

@@ -6,6 +6,7 @@ use sapari_fault_worker::Nap;
 use tokio::time::Instant;
 
 use super::ground::Ground;
+use crate::processes::support::PATIENCE;
 use crate::proxy::Proxy;
 use crate::servers;
 
@@ -36,9 +37,9 @@ async fn connection_or_channel_lost_without_a_goodbye_is_noticed_by_the_heartbea
     println!("noticed after {noticed:?} at a heartbeat of {HEARTBEAT} s");
     assert!(noticed < Duration::from_secs(3 * HEARTBEAT), "{noticed:?}");
     worker.stderr.message("connected to the broker again").await;
-    assert!(nap.output().await.expect("done"));
+    assert!(nap.output().within(PATIENCE).await.expect("done"));
     let last = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
-    last.output().await.expect("done");
+    last.output().within(PATIENCE).await.expect("done");
     drop(worker);
     client.all_settled().await;
     assert_eq!(ground.runs(&[nap.id().clone()]), 1);

@@ -5,7 +5,7 @@ use sapari_fault_worker::Nap;
 use sapari_runtime::message::MessageId;
 
 use super::ground::Ground;
-use crate::processes::support::{Process, until};
+use crate::processes::support::{PATIENCE, Process, until};
 use crate::proxy::{Proxy, Towards};
 use crate::servers::Store;
 
@@ -55,9 +55,13 @@ impl Down {
     async fn back(mut self) -> Ground {
         self.store.start().await;
         let handle = self.client.tasks.handle::<Nap>(self.id.clone());
-        assert!(handle.output().await.expect("done"));
+        assert!(handle.output().within(PATIENCE).await.expect("done"));
         let last = self.client.tasks.kick(Nap { millis: 0 }).await;
-        last.expect("kicked").output().await.expect("done");
+        last.expect("kicked")
+            .output()
+            .within(PATIENCE)
+            .await
+            .expect("done");
         drop(self.worker);
         self.client.all_settled().await;
         self.ground
@@ -99,11 +103,11 @@ async fn result_backend_down_and_back_empty_harms_nobody() {
     } = Down::in_the_middle().await;
     store.start().await;
     let handle = client.tasks.handle::<Nap>(id.clone());
-    assert!(handle.output().await.expect("done"));
+    assert!(handle.output().within(PATIENCE).await.expect("done"));
     store.kill_and_forget().await;
     store.start().await;
     let after = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
-    after.output().await.expect("done");
+    after.output().within(PATIENCE).await.expect("done");
     drop(worker);
     client.all_settled().await;
     assert_eq!(ground.runs(&[id]), 1);
@@ -125,14 +129,14 @@ async fn result_backend_down_without_a_goodbye_is_reached_over_a_new_connection(
     let dead = nap().await.expect("kicked");
     ground.begun(&[dead.id().clone()], 1).await;
     proxy.half_open();
-    assert!(dead.output().await.expect("done"));
+    assert!(dead.output().within(PATIENCE).await.expect("done"));
 
     let late = nap().await.expect("kicked");
     ground.begun(&[late.id().clone()], 1).await;
     proxy.stall(Towards::Client);
     worker.stderr.message("settling waits for a server").await;
     proxy.resume();
-    assert!(late.output().await.expect("done"));
+    assert!(late.output().within(PATIENCE).await.expect("done"));
     drop(worker);
     client.all_settled().await;
     assert_eq!(ground.runs(&[dead.id().clone(), late.id().clone()]), 2);

@@ -10,13 +10,13 @@ use sapari_runtime::handle::OutputError;
 use serde_json::json;
 
 use super::ground::{Client, Ground};
-use crate::processes::support::broker_url;
+use crate::processes::support::{PATIENCE, broker_url};
 
 const TWENTY_MB: usize = 20_000_000;
 
 async fn lives(client: &Client) {
     let jot = client.tasks.kick(Jot::default()).await.expect("kicked");
-    jot.output().await.expect("done");
+    jot.output().within(PATIENCE).await.expect("done");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn result_too_large_is_dead_with_that_reason() {
     let _worker = ground.worker().await;
     let bulky = Bulky { bytes: TWENTY_MB };
     let bulky = client.tasks.kick(bulky).await.expect("kicked");
-    let Err(OutputError::Failed(failure)) = bulky.output().await else {
+    let Err(OutputError::Failed(failure)) = bulky.output().within(PATIENCE).await else {
         panic!("a failure was expected")
     };
     assert_eq!(
@@ -73,7 +73,7 @@ async fn args_too_large_from_a_foreign_client_do_the_worker_no_harm() {
     if stored.is_ok() {
         let id = "a-foreign-one".parse().expect("an id");
         let handle = client.tasks.handle::<Jot>(id);
-        handle.output().await.expect("done");
+        handle.output().within(PATIENCE).await.expect("done");
     }
     lives(&client).await;
     drop(worker);

@@ -7,7 +7,7 @@ use sapari_runtime::broker::PublishError;
 use sapari_runtime::client::KickError;
 use tokio::time::Instant;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::{PATIENCE, until};
 use crate::servers;
 
@@ -42,7 +42,7 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
     }
     assert!(nap.output().within(PATIENCE).await.expect("done"));
     until("an acked message", || ground.notes().len() >= 2).await;
-    drop(worker);
+    drained(worker).await;
     // What was not acked would be ready again. The kicks that failed may be stored, but not before the alarm is over.
     looking.all_settled().await;
 
@@ -50,6 +50,6 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
     let after = kicking.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     let worker = ground.worker().await;
     after.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
     assert_eq!(ground.runs(&[id]), 1);
 }

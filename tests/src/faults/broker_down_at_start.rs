@@ -5,7 +5,7 @@ use std::time::Duration;
 use sapari_fault_worker::Nap;
 use tokio::time::Instant;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::{Ended, PATIENCE, json};
 use crate::proxy::Proxy;
 use crate::servers;
@@ -53,5 +53,5 @@ async fn broker_down_at_start_is_waited_for() {
     let worker = worker.ready().await;
     let nap = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     nap.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
 }

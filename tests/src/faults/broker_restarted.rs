@@ -5,7 +5,7 @@ use std::time::Duration;
 use sapari_fault_worker::{Jot, Nap, now_us};
 use sapari_runtime::message::MessageId;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::PATIENCE;
 use crate::servers;
 
@@ -44,7 +44,7 @@ async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_run
     broker.start().await;
     let after = client.tasks.kick(Jot::default()).await.expect("kicked");
     after.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&ids), ids.len(), "each has run once");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sapari_fault_worker::Nap;
 use sapari_runtime::message::MessageId;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::PATIENCE;
 use crate::proxy::Proxy;
 use crate::servers;
@@ -45,7 +45,7 @@ async fn connection_or_channel_lost_running_attempts_end_once() {
     // A message of its own shows that the worker still takes some; without it, what was not acked would come again.
     let last = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     last.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&ids), SLOTS, "each has run once");
 }
@@ -70,7 +70,7 @@ async fn connection_or_channel_lost_to_the_consumer_timeout_a_long_task_ends_onc
         .stderr
         .message("redelivered after it had finished: acked, not run again")
         .await;
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&[long.id().clone()]), 1);
 }

@@ -9,7 +9,7 @@ use sapari_runtime::message::MessageId;
 use sapari_runtime::queue::Priority;
 use uuid::Uuid;
 
-use super::ground::{Client, Ground};
+use super::ground::{Client, Ground, drained};
 use crate::processes::support::{Process, within};
 
 const KICKS: usize = 1000;
@@ -47,7 +47,7 @@ async fn a_thousand_delays_in_any_order_none_early_none_late() {
     ended.await.expect("in time").expect("done");
     within("all runs", ground.begun(&ids, KICKS)).await;
     let after_kb = resident_kb(&worker);
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
 
     let late = lateness(&due, &ground.notes());

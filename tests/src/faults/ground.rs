@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
+use nix::sys::signal::Signal;
 use sapari_fault_worker::{Note, NoteBook, QUEUE};
 use sapari_runtime::broker::Broker;
 use sapari_runtime::broker::conformance::settled_depth;
@@ -131,6 +132,13 @@ impl Ground {
         let what = format!("{runs} runs");
         until(&what, || self.runs(ids) >= runs).await;
     }
+}
+
+/// Lets a worker end what it has begun: its result may be there before its ack.
+pub(super) async fn drained(worker: Process) {
+    worker.signal(Signal::SIGTERM);
+    let ended = worker.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 impl Client {

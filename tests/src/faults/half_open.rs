@@ -5,7 +5,7 @@ use std::time::Duration;
 use sapari_fault_worker::Nap;
 use tokio::time::Instant;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::PATIENCE;
 use crate::proxy::Proxy;
 use crate::servers;
@@ -40,7 +40,7 @@ async fn connection_or_channel_lost_without_a_goodbye_is_noticed_by_the_heartbea
     assert!(nap.output().within(PATIENCE).await.expect("done"));
     let last = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     last.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&[nap.id().clone()]), 1);
 }

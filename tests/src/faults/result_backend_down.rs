@@ -4,7 +4,7 @@
 use sapari_fault_worker::Nap;
 use sapari_runtime::message::MessageId;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::{PATIENCE, Process, until};
 use crate::proxy::{Proxy, Towards};
 use crate::servers::Store;
@@ -62,7 +62,7 @@ impl Down {
             .within(PATIENCE)
             .await
             .expect("done");
-        drop(self.worker);
+        drained(self.worker).await;
         self.client.all_settled().await;
         self.ground
     }
@@ -108,7 +108,7 @@ async fn result_backend_down_and_back_empty_harms_nobody() {
     store.start().await;
     let after = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     after.output().within(PATIENCE).await.expect("done");
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&[id]), 1);
 }
@@ -137,7 +137,7 @@ async fn result_backend_down_without_a_goodbye_is_reached_over_a_new_connection(
     worker.stderr.message("settling waits for a server").await;
     proxy.resume();
     assert!(late.output().within(PATIENCE).await.expect("done"));
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
     assert_eq!(ground.runs(&[dead.id().clone(), late.id().clone()]), 2);
 }

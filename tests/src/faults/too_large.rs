@@ -9,7 +9,7 @@ use sapari_runtime::client::KickError;
 use sapari_runtime::handle::OutputError;
 use serde_json::json;
 
-use super::ground::{Client, Ground};
+use super::ground::{Client, Ground, drained};
 use crate::processes::support::{PATIENCE, broker_url};
 
 const TWENTY_MB: usize = 20_000_000;
@@ -76,7 +76,7 @@ async fn args_too_large_from_a_foreign_client_do_the_worker_no_harm() {
         handle.output().within(PATIENCE).await.expect("done");
     }
     lives(&client).await;
-    drop(worker);
+    drained(worker).await;
     client.all_settled().await;
 }
 

@@ -20,9 +20,10 @@ async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_run
     let jot = || client.tasks.kick(Jot::default());
     let kicked_us = now_us();
     let delayed = jot().delay(DELAY).await.expect("kicked");
-    let naps = (0..20).map(|_| Nap { millis: 1500 });
+    let naps = (0..20).map(|_| Nap { millis: 3000 });
     let naps = client.tasks.kick_all(naps).await.expect("kicked");
     let ids: Vec<MessageId> = naps.iter().map(|handle| handle.id().clone()).collect();
+    broker.remember_queues().await;
     ground.begun(&ids, 8).await;
 
     broker.kill().await;

@@ -1,6 +1,8 @@
 //! Thousands of tasks while everything breaks in turn: workers are killed, connections cut, both servers restarted. Every message
 //! comes to one end, and what ran twice was in flight when something broke. `make soak` runs it for two minutes.
 
+use std::pin::Pin;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -10,7 +12,7 @@ use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::message::MessageId;
 use sapari_runtime::result::Results;
 use sapari_runtime::result::redis::{RedisConfig, RedisResults};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::ground::{Client, Ground};
@@ -32,8 +34,8 @@ const STORE_RESTARTS: u64 = 2;
 const LATENCY: Duration = Duration::from_millis(2);
 /// How long after the last fault everything may take to come to its end.
 const CALM: Duration = Duration::from_secs(120);
-/// Result and ack after a handler's end, on a busy machine.
-const SETTLING: Duration = Duration::from_secs(2);
+/// Result and ack after a handler's end: until then, a second run is no surprise, on a busy machine.
+const SETTLING: Duration = Duration::from_secs(1);
 
 struct Soak {
     ground: Ground,
@@ -41,8 +43,25 @@ struct Soak {
     store: Store,
     proxy: Proxy,
     workers: Vec<Process>,
-    faults: Vec<Fault>,
-    kills: usize,
+}
+
+/// What was broken so far.
+#[derive(Default)]
+struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    /// Breaks something, and notes from when until when.
+    async fn during<T>(&self, pid: Option<u32>, breaking: impl Future<Output = T>) -> T {
+        let at_us = now_us();
+        let broken = breaking.await;
+        let fault = Fault {
+            at_us,
+            until_us: now_us(),
+            pid,
+        };
+        self.0.lock().expect("no panic").push(fault);
+        broken
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +74,7 @@ async fn every_message_comes_to_one_end_while_everything_breaks_in_turn() {
         seconds * TASKS_PER_SECOND,
         Duration::from_secs(seconds),
     ));
-    soak.break_for(seconds).await;
+    let faults = soak.break_for(seconds).await;
     let (ids, kicked_again) = kicking.await.expect("all are kicked");
     let since = Instant::now();
     let missing = soak.missing(&ids).await;
@@ -63,12 +82,12 @@ async fn every_message_comes_to_one_end_while_everything_breaks_in_turn() {
     let depth = settled_depth(&*client.broker, QUEUE, |depth| depth.ready == [0; 4]).await;
     let calm = since.elapsed();
     soak.workers.clear();
-    let tally = Tally::of(&soak.ground.notes(), &soak.faults, SETTLING);
+    let tally = Tally::of(&soak.ground.notes(), &faults, SETTLING);
     println!(
         "soak of {seconds} s: {} tasks, {} kills, {} faults, calm after {calm:?}; ran {}, again {}, in flight at faults {}, kicked again {kicked_again}, unexplained {}, without an end {}, dead {}",
         ids.len(),
-        soak.kills,
-        soak.faults.len(),
+        faults.iter().filter(|fault| fault.pid.is_some()).count(),
+        faults.len(),
         tally.ran,
         tally.again,
         tally.in_flight,
@@ -88,7 +107,7 @@ async fn every_message_comes_to_one_end_while_everything_breaks_in_turn() {
 
 impl Soak {
     async fn begun() -> Self {
-        let broker = servers::broker().await;
+        let mut broker = servers::broker().await;
         let store = Store::started().await;
         let proxy = Proxy::before(&broker.place()).await;
         proxy.delay(LATENCY);
@@ -99,6 +118,7 @@ impl Soak {
             .with("SAPARI_LOG", "error");
         // The client declares the queue before anybody kicks.
         ground.client().await;
+        broker.remember_queues().await;
         let workers = (0..WORKERS).map(|_| ground.start(&[])).collect();
         Self {
             ground,
@@ -106,75 +126,26 @@ impl Soak {
             store,
             proxy,
             workers,
-            faults: Vec::new(),
-            kills: 0,
         }
     }
 
-    /// One thing at a time, second by second.
-    async fn break_for(&mut self, seconds: u64) {
-        let mut ticks = interval(Duration::from_secs(1));
-        ticks.tick().await;
-        let every = |times: u64, offset: u64| {
-            let period = seconds / times;
-            move |second: u64| second % period == offset.min(period - 1)
-        };
-        let broker = every(BROKER_RESTARTS, 4);
-        let store = every(STORE_RESTARTS, 7);
-        for second in 1..=seconds {
-            ticks.tick().await;
-            if second % KILL_EVERY == 0 {
-                self.kill_a_worker().await;
-            }
-            if second % CUT_EVERY == 0 {
-                self.fault(None);
-                self.proxy.cut();
-            }
-            if broker(second) {
-                self.restart_the_broker().await;
-            }
-            if store(second) {
-                self.restart_the_store().await;
-            }
-        }
-    }
-
-    fn fault(&mut self, pid: Option<u32>) {
-        let at_us = now_us();
-        self.faults.push(Fault {
-            at_us,
-            until_us: at_us,
-            pid,
-        });
-    }
-
-    async fn kill_a_worker(&mut self) {
-        let worker = self.workers.remove(0);
-        self.kills += 1;
-        self.fault(u32::try_from(worker.pid().as_raw()).ok());
-        worker.signal(Signal::SIGKILL);
-        worker.ended().await;
-        // What it wrote between the look at the clock and its death was in flight, too.
-        self.faults.last_mut().expect("just pushed").until_us = now_us();
-        self.workers.push(self.ground.start(&[]));
-    }
-
-    async fn restart_the_broker(&mut self) {
-        self.fault(None);
-        if self.faults.len().is_multiple_of(2) {
-            self.broker.kill().await;
-        } else {
-            self.broker.stop().await;
-        }
-        self.broker.start().await;
-        self.faults.last_mut().expect("just pushed").until_us = now_us();
-    }
-
-    async fn restart_the_store(&mut self) {
-        self.fault(None);
-        self.store.kill().await;
-        self.store.start().await;
-        self.faults.last_mut().expect("just pushed").until_us = now_us();
+    /// Everything at its own pace, for so long.
+    async fn break_for(&mut self, seconds: u64) -> Vec<Fault> {
+        let Self {
+            ground,
+            broker,
+            store,
+            proxy,
+            workers,
+        } = self;
+        let faults = Faults::default();
+        tokio::join!(
+            kill_workers(ground, workers, seconds, &faults),
+            cut_connections(proxy, seconds, &faults),
+            restart_the_broker(broker, seconds, &faults),
+            restart_the_store(store, seconds, &faults),
+        );
+        faults.0.into_inner().expect("no panic")
     }
 
     /// Those without a final state once there was time enough for all.
@@ -195,13 +166,71 @@ impl Soak {
     }
 }
 
+async fn kill_workers(ground: &Ground, workers: &mut Vec<Process>, seconds: u64, faults: &Faults) {
+    for mut tick in moments(seconds / KILL_EVERY, seconds) {
+        tick.as_mut().await;
+        let worker = workers.remove(0);
+        let pid = u32::try_from(worker.pid().as_raw()).ok();
+        faults
+            .during(pid, async {
+                worker.signal(Signal::SIGKILL);
+                worker.ended().await
+            })
+            .await;
+        workers.push(ground.start(&[]));
+    }
+}
+
+async fn cut_connections(proxy: &Proxy, seconds: u64, faults: &Faults) {
+    for mut tick in moments(seconds / CUT_EVERY, seconds) {
+        tick.as_mut().await;
+        faults.during(None, async { proxy.cut() }).await;
+    }
+}
+
+/// Killed and asked to end in turn.
+async fn restart_the_broker(broker: &mut Lease, seconds: u64, faults: &Faults) {
+    for (number, mut tick) in moments(BROKER_RESTARTS, seconds).enumerate() {
+        tick.as_mut().await;
+        let ending = async {
+            match number % 2 {
+                0 => broker.kill().await,
+                _ => broker.stop().await,
+            }
+        };
+        faults.during(None, ending).await;
+        broker.start().await;
+    }
+}
+
+async fn restart_the_store(store: &mut Store, seconds: u64, faults: &Faults) {
+    for mut tick in moments(STORE_RESTARTS, seconds) {
+        tick.as_mut().await;
+        let restarting = async {
+            store.kill().await;
+            store.start().await;
+        };
+        faults.during(None, restarting).await;
+    }
+}
+
+/// So many moments, evenly spread over the time from now on.
+fn moments(count: u64, seconds: u64) -> impl Iterator<Item = Pin<Box<Sleep>>> {
+    let begun = Instant::now();
+    let part = Duration::from_secs(seconds).div_f64((count + 1) as f64);
+    (1..=count).map(move |number| {
+        let number = u32::try_from(number).expect("a few");
+        Box::pin(sleep_until(begun + part * number))
+    })
+}
+
 /// Kicks evenly over the time, again with the same id when a kick may not have arrived; says how often that was.
 async fn kick_all(client: Client, count: u64, over: Duration) -> (Vec<MessageId>, usize) {
     let client = &client;
     let begun = Instant::now();
     let kicks = stream::iter(0..count).map(|number| async move {
         let due = begun + over.mul_f64(number as f64 / count as f64);
-        tokio::time::sleep_until(due).await;
+        sleep_until(due).await;
         let dice = u64::try_from(Uuid::new_v4().as_u128() >> 64).expect("64 bits");
         kick(
             client,

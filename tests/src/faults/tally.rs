@@ -24,7 +24,7 @@ pub(super) struct Tally {
     pub(super) again: usize,
     /// Runs that were in flight at a fault, added up over all faults.
     pub(super) in_flight: usize,
-    /// Messages that ran more than once though none of their runs was in flight at a fault.
+    /// Messages that ran more than once though none of their runs was in flight, or had just ended, at a fault.
     pub(super) unexplained: Vec<String>,
 }
 
@@ -45,10 +45,9 @@ impl Tally {
         let mut in_flight = 0;
         for run in &runs {
             *times.entry(run.id).or_default() += 1;
-            let hits = faults.iter().filter(|fault| hit(run, fault, settling));
-            let hits = hits.count();
-            in_flight += hits;
-            if hits > 0 {
+            let hits = |settling| faults.iter().filter(move |fault| hit(run, fault, settling));
+            in_flight += hits(Duration::ZERO).count();
+            if hits(settling).count() > 0 {
                 explained.insert(run.id);
             }
         }
@@ -135,12 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settling_is_in_flight_and_what_begins_in_an_outage_is_too() {
+    fn what_begins_in_an_outage_is_in_flight_and_what_is_settling_explains() {
         let notes = [
             note("begun", 10, "a", 1),
             note("ended", 15, "a", 1),
             note("begun", 25, "b", 1),
             note("ended", 26, "b", 1),
+            note("begun", 40, "a", 1),
+            note("ended", 41, "a", 1),
         ];
         let outage = Fault {
             at_us: 20,
@@ -148,7 +149,8 @@ mod tests {
             pid: None,
         };
         let tally = |settling| Tally::of(&notes, &[outage], Duration::from_micros(settling));
-        assert_eq!(tally(4).in_flight, 1);
-        assert_eq!(tally(5).in_flight, 2);
+        assert_eq!(tally(0).in_flight, 1);
+        assert_eq!(tally(4).unexplained, ["a"]);
+        assert_eq!(tally(5).unexplained, [""; 0]);
     }
 }

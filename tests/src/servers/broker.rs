@@ -73,11 +73,14 @@ impl Lease {
         self.broker().server.end(Signal::SIGTERM).await;
     }
 
-    /// kill -9. The broker notes on disk with a delay of three seconds which queues there are, and loses one that is younger;
-    /// nothing is wrong with that here, so the notes are written first.
-    pub(crate) async fn kill(&mut self) {
+    /// Makes it write down which queues there are: it does so with a delay of three seconds, and a kill loses a younger queue.
+    pub(crate) async fn remember_queues(&mut self) {
         let write = "[ok = dets:sync(Table) || Table <- dets:all()].";
         self.control(&["eval", write]).await;
+    }
+
+    /// kill -9. Queues that were declared just now may be gone: see [`Self::remember_queues`].
+    pub(crate) async fn kill(&mut self) {
         self.broker().server.end(Signal::SIGKILL).await;
     }
 

@@ -22,7 +22,7 @@ step() { \
 }
 endef
 
-.PHONY: help demo test bench lint fmt services services-down clean
+.PHONY: help demo test bench soak lint fmt services services-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,7 +35,8 @@ demo: ## run the demo on one video, no services needed: make demo VIDEO="my clip
 
 # Always the whole workspace: a selection of packages has other dependency features, and would build them all again.
 # The binaries are built before the tests because the process tests start them.
-test: ## check everything: format, lints, tests against RabbitMQ and Redis, doc tests, docs
+# RABBITMQ reaches scripts/services, and the private servers of the tests, as an environment variable.
+test: ## check everything, against RabbitMQ and Redis; on another series of RabbitMQ: make test RABBITMQ=4
 	@$(STEPS); \
 	step scripts/ffmpeg; \
 	step scripts/services up; \
@@ -54,6 +55,16 @@ bench: ## measure the runtime beside the bare AMQP client, on RabbitMQ and Redis
 	step scripts/services up; \
 	services=$$(scripts/services env); eval "$$services"; \
 	step cargo run --profile bench -p sapari-bench
+
+# The same test is part of `make test`, for half a minute.
+SOAK_SECONDS ?= 120
+soak: export SOAK_SECONDS := $(SOAK_SECONDS)
+soak: ## break everything in turn for two minutes under 20,000 tasks: make soak RABBITMQ=4
+	@$(STEPS); \
+	step scripts/services up; \
+	services=$$(scripts/services env); eval "$$services"; \
+	step cargo build --workspace --all-targets; \
+	step cargo test --workspace --all-targets faults::soak -- --nocapture
 
 lint: ## formatting and clippy only
 	@$(STEPS); \

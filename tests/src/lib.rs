@@ -10,9 +10,13 @@ mod conformance;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod spans;
 #[cfg(test)]

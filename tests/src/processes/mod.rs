@@ -11,5 +11,5 @@ mod levels;
 mod operators;
 mod refusals;
 mod stopping;
-mod support;
+pub(crate) mod support;
 mod traces;

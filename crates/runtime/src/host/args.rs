@@ -17,6 +17,7 @@ pub(super) const HEALTH_ADDR: &str = "health-addr";
 pub(super) const UNKNOWN_WAIT: &str = "unknown-wait";
 pub(super) const AGING: &str = "aging";
 pub(super) const LEASE: &str = "lease";
+pub(super) const BOOT_DEADLINE: &str = "boot-deadline";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
 /// Where the broker is when nobody says.
@@ -76,6 +77,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(lease(app))
         .arg(aging(app))
         .arg(health_addr(app))
+        .arg(boot_deadline(app))
         .arg(
             Arg::new(SERVICE_NAME)
                 .long(SERVICE_NAME)
@@ -154,6 +156,11 @@ fn duration(app: &str, name: &'static str) -> Arg {
         .value_name("DURATION")
         .env(variable(app, name));
     arg.value_parser(ValueParser::new(crate::duration::parse))
+}
+
+fn boot_deadline(app: &str) -> Arg {
+    let help = "How long each server is waited for at the start before the process exits with 69";
+    duration(app, BOOT_DEADLINE).default_value("30s").help(help)
 }
 
 fn from_setting(app: &str, setting: &Setting) -> Arg {

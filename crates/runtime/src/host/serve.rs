@@ -8,8 +8,8 @@ use sapari_telemetry as telemetry;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{
-    self, AGING, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE, RESULT_URL,
-    SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
+    self, AGING, BOOT_DEADLINE, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE,
+    RESULT_URL, SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
 };
 use super::exit::{Exit, Failure};
 use super::health::{HealthAddr, Pages, Port};
@@ -20,8 +20,6 @@ use crate::vitals::Vitals;
 use crate::worker::{Plan, Servers, WorkerError};
 use crate::{broker, result};
 
-/// How long servers that are still starting are waited for.
-const BOOT_DEADLINE: Duration = seconds(30);
 /// How long the runtime may take to drop what runs.
 const AT_ONCE: Duration = seconds(1);
 /// How long telemetry may take to be flushed.
@@ -103,6 +101,7 @@ struct Places {
     namespace: String,
     broker: String,
     results: String,
+    boot_deadline: Duration,
 }
 
 impl Places {
@@ -112,6 +111,9 @@ impl Places {
             namespace: text(NAMESPACE),
             broker: text(BROKER_URL),
             results: text(RESULT_URL),
+            boot_deadline: *matches
+                .get_one(BOOT_DEADLINE)
+                .expect("the flag has a default"),
         };
         broker::url::check(&places.broker).map_err(|error| Exit::Usage.because(&error))?;
         result::url::check(&places.results).map_err(|error| Exit::Usage.because(&error))?;
@@ -208,10 +210,11 @@ async fn connect(
             &places.broker,
             &places.namespace,
             &program.service(),
-            BOOT_DEADLINE,
+            places.boot_deadline,
         )
         .await?;
-        let results = connect_results(&places.results, &places.namespace, BOOT_DEADLINE).await?;
+        let results =
+            connect_results(&places.results, &places.namespace, places.boot_deadline).await?;
         places.warn_of_memory();
         Ok(Some(Servers { broker, results }))
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Channel, Connection, ConnectionProperties};
+use sapari_runtime::queue::Queue;
 use sapari_tasks::Role;
 use uuid::Uuid;
 
@@ -82,10 +83,13 @@ async fn delete_exchange(channel: &Channel, name: String) -> lapin::Result<()> {
 
 fn queues(name: &str) -> impl Iterator<Item = String> {
     let levels = ["0", "1", "2", "3", "dead"];
-    let of_role =
-        |role: &Role| levels.map(|level| format!("{name}.{}.{level}", role.queue().name()));
-    let roles: Vec<String> = Role::ALL.iter().flat_map(of_role).collect();
-    roles.into_iter().chain(steps(name))
+    let roles = Role::ALL.map(Role::queue).into_iter();
+    let of_queue = |queue: Queue| levels.map(|level| format!("{name}.{}.{level}", queue.name()));
+    let work: Vec<String> = roles
+        .chain([sapari_fault_worker::QUEUE])
+        .flat_map(of_queue)
+        .collect();
+    work.into_iter().chain(steps(name))
 }
 
 fn exchanges(name: &str) -> impl Iterator<Item = String> {

@@ -14,6 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::within;
 
+/// How many lines of a process a failed test shows.
+const LAST: usize = 40;
+
 /// A running binary.
 pub(crate) struct Process {
     name: String,
@@ -91,7 +94,7 @@ impl Process {
         }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let id = self.child.id().expect("the process was not waited for");
         Pid::from_raw(i32::try_from(id).expect("a process id"))
     }
@@ -99,6 +102,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stderr.show();
+        }
         // Without an id it was waited for.
         if self.child.id().is_none() {
             return;
@@ -164,6 +170,13 @@ impl Lines {
             .until(message, |line| json(line)["message"] == message)
             .await;
         json(lines.last().expect("the line that was waited for"))
+    }
+
+    /// The last ones, for whoever looks into a failed test.
+    fn show(&self) {
+        let seen = self.seen.borrow();
+        let last = &seen[seen.len().saturating_sub(LAST)..];
+        eprintln!("the last lines on {}:\n  {}", self.of, last.join("\n  "));
     }
 
     async fn all(&mut self) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::broker::{BrokerError, reach};
 /// The schemes that name a RabbitMQ.
 pub(crate) const SCHEMES: [&str; 2] = ["amqp", "amqps"];
 /// Seconds between heartbeats: a dead peer is noticed after two.
-const HEARTBEAT: u16 = 20;
+const HEARTBEAT: u16 = 10;
 /// The largest frame, in bytes. The client library keeps two buffers of 32 frames for each connection; the servers' usual
 /// 128 KiB would be most of an idle worker's memory.
 const FRAME_MAX: u32 = 64 * 1024;

@@ -1,0 +1,112 @@
+//! The tasks and their handlers. One thing about each is wrong; that it ran is noted around it.
+
+use std::time::Duration;
+
+use sapari_runtime::duration::minutes;
+use sapari_runtime::prelude::*;
+use sapari_runtime::task::{Backoff, Policy};
+use tokio::time::{Instant, sleep};
+
+const POLICY: Policy = Policy::DEFAULT
+    .timeout(minutes(2))
+    .backoff(Backoff::exponential(
+        Duration::from_millis(200),
+        Duration::from_millis(400),
+    ));
+
+macro_rules! tasks {
+    ($($(#[$doc:meta])* $name:literal $task:ident { $($field:ident: $type:ty),* } -> $output:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+        pub struct $task {
+            $(#[doc = "As the task's name says."] pub $field: $type,)*
+        }
+
+        impl Task for $task {
+            const NAME: &'static str = $name;
+            const QUEUE: Queue = crate::QUEUE;
+            const POLICY: Policy = POLICY;
+            type Output = $output;
+        }
+    )*};
+}
+
+tasks! {
+    /// Returns its process. The padding is dead weight.
+    "jot" Jot { padding: String } -> u32;
+    /// Sleeps, and wakes up when it is asked to end.
+    "nap" Nap { millis: u64 } -> bool;
+    /// Sleeps, whoever asks it to end.
+    "deaf" Deaf { millis: u64 } -> ();
+    /// Blocks its thread.
+    "block" Block { millis: u64 } -> ();
+    /// Takes its process along.
+    "crash" Crash {} -> ();
+    /// Fails in its first attempts.
+    "flaky" Flaky { failures: u32 } -> u32;
+    /// Returns that many bytes.
+    "bulky" Bulky { bytes: usize } -> String;
+    /// Panics.
+    "bang" Bang {} -> ();
+}
+
+/// Nothing is wrong with it.
+#[task]
+pub(crate) async fn jot(_args: Jot) -> TaskResult<u32> {
+    Ok(std::process::id())
+}
+
+/// Whether it slept through.
+#[task]
+pub(crate) async fn nap(args: Nap, cx: TaskContext) -> TaskResult<bool> {
+    let slept = tokio::select! {
+        () = sleep(Duration::from_millis(args.millis)) => true,
+        () = cx.stop().cancelled() => false,
+    };
+    Ok(slept)
+}
+
+/// Does not look at its token.
+#[task]
+pub(crate) async fn deaf(args: Deaf) -> TaskResult<()> {
+    sleep(Duration::from_millis(args.millis)).await;
+    Ok(())
+}
+
+/// Keeps a thread of the runtime to itself: no await, so nobody can drop it.
+#[task]
+pub(crate) async fn block(args: Block) -> TaskResult<()> {
+    let end = Instant::now() + Duration::from_millis(args.millis);
+    // Parked threads may wake up for no reason.
+    while Instant::now() < end {
+        std::thread::park_timeout(end - Instant::now());
+    }
+    Ok(())
+}
+
+/// As an allocation that fails, or a bug in a C library, would.
+#[task]
+pub(crate) async fn crash(_args: Crash) -> TaskResult<()> {
+    std::process::abort()
+}
+
+/// The attempt that went well.
+#[task]
+pub(crate) async fn flaky(args: Flaky, cx: TaskContext) -> TaskResult<u32> {
+    if cx.attempt() <= args.failures {
+        return Err(TaskError::from("fails as it was asked to"));
+    }
+    Ok(cx.attempt())
+}
+
+/// Too much of a good thing.
+#[task]
+pub(crate) async fn bulky(args: Bulky) -> TaskResult<String> {
+    Ok("x".repeat(args.bytes))
+}
+
+/// A bug in a handler.
+#[task]
+pub(crate) async fn bang(_args: Bang) -> TaskResult<()> {
+    panic!("bang, as it was asked to")
+}

@@ -5,11 +5,10 @@
 mod verdict;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use verdict::Verdict;
@@ -44,8 +43,8 @@ struct Noted {
 pub(crate) struct Working {
     pub(crate) queue: Queue,
     pub(crate) slots: u16,
-    /// The slots that are free.
-    pub(crate) free: Arc<Semaphore>,
+    /// How many slots have an attempt.
+    pub(crate) in_use: Arc<AtomicU32>,
     pub(crate) liveness: Liveness,
     pub(crate) broker: Arc<dyn Broker>,
 }
@@ -187,7 +186,7 @@ impl Working {
         WorkerSnapshot {
             queue: self.queue,
             slots: self.slots,
-            in_use: usize::from(self.slots).saturating_sub(self.free.available_permits()),
+            in_use: self.in_use.load(Ordering::Relaxed) as usize,
             levels: self.liveness.look(),
             connections: self.broker.connections(),
         }

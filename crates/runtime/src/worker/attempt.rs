@@ -2,6 +2,7 @@
 //! Bytes that do not decode and names that nobody knows are outcomes like any other: no message is dropped in silence.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,21 +38,25 @@ const NO_ROOM: Duration = seconds(1);
 /// The slots of one attempt. Given back when dropped, unless the watchdog gave them to others because the attempt is stuck.
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
+    in_use: Arc<AtomicU32>,
 }
 
 impl Slot {
-    pub(super) fn of(permit: OwnedSemaphorePermit) -> Self {
-        Self {
+    pub(super) fn of(permit: OwnedSemaphorePermit, engine: &Engine) -> Self {
+        let slot = Self {
             permit: Some(permit),
-        }
+            in_use: Arc::clone(&engine.in_use),
+        };
+        slot.in_use.fetch_add(slot.count(), Ordering::Relaxed);
+        slot
     }
 
     fn count(&self) -> u32 {
-        let count = self
+        let permits = self
             .permit
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits);
-        u32::try_from(count).unwrap_or(u32::MAX)
+        u32::try_from(permits).unwrap_or(u32::MAX)
     }
 
     /// They were given to others meanwhile.
@@ -59,6 +64,12 @@ impl Slot {
         if let Some(permit) = self.permit.take() {
             permit.forget();
         }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.in_use.fetch_sub(self.count(), Ordering::Relaxed);
     }
 }
 
@@ -97,7 +108,7 @@ async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
         }
         Course::Finished => settle_once_more(engine, reception, receipt).await,
         Course::Superseded => {
-            settle::acknowledge_copy(&reception, receipt, "a later copy of it counts").await
+            settle::acknowledge_copy(&reception, receipt, "a later copy counts").await
         }
         Course::Copy(after) => settle::come_back(engine, &reception, receipt, after).await,
         Course::OverLimit(gates, wait) => {
@@ -142,7 +153,9 @@ async fn settle_once_more(engine: &Arc<Engine>, reception: Reception, receipt: B
                 .instrument(span.clone())
                 .await;
         }
-        _ => settle::acknowledge_copy(&reception, receipt, "it had finished").await,
+        _ => {
+            settle::acknowledge_copy(&reception, receipt, "redelivered after it had finished").await
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the ledger is told when an attempt or its message has ended: places, keys, claims and cancels that are free again.
 //! None of it is needed for what was promised: what the ledger does not hear of runs out by itself.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,12 +9,14 @@ use tokio::time::timeout;
 use super::engine::Engine;
 use super::reception::Reception;
 use super::settle::Ending;
-use crate::ledger::LedgerError;
+use crate::ledger::{Ledger, LedgerError, Run};
 use crate::message::label;
 use crate::outcome::{Cancelled, Outcome};
 
 /// How long the ledger may take to hear of an end.
 const TELLING: Duration = Duration::from_secs(2);
+/// The most claims that are told of later.
+const MOST_OWED: usize = 1000;
 
 /// The message was sent on as this hop: a copy of the present one may be thrown away.
 pub(super) async fn sent_on(engine: &Engine, ending: &Ending, hop: u32) {
@@ -53,8 +56,11 @@ pub(super) async fn let_go(engine: &Engine, ending: &Ending) {
 }
 
 async fn release(engine: &Engine, ending: &Ending) {
-    if let Some(underway) = ending.underway().filter(|underway| underway.is_claimed()) {
-        tell(engine.ledger.release(&underway.run)).await;
+    let claimed = ending.underway().filter(|underway| underway.is_claimed());
+    if let Some(underway) = claimed
+        && !tell(engine.ledger.release(&underway.run)).await
+    {
+        engine.owed.add(underway.run.clone());
     }
 }
 
@@ -68,11 +74,38 @@ pub(super) async fn leave_gates(engine: &Engine, ending: &Ending) {
     }
 }
 
-/// Tells the ledger of an end, in short time: a lease that is not given back runs out.
-async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) {
+/// Tells the ledger of an end, in short time; false when it did not hear: a lease that is not given back runs out.
+async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) -> bool {
     match timeout(TELLING, telling).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the ledger was not told; the lease runs out"),
-        Err(_) => tracing::debug!("the ledger did not answer; the lease runs out"),
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::debug!(%error, "the ledger was not told"),
+        Err(_) => tracing::debug!("the ledger did not answer"),
+    }
+    false
+}
+
+/// Claims whose end the ledger did not hear of. One that runs out counts as the death of a worker; so it is told later.
+#[derive(Default)]
+pub(super) struct Owed {
+    // A std mutex: held for one operation on the list, never across an await.
+    runs: Mutex<Vec<Run>>,
+}
+
+impl Owed {
+    fn add(&self, run: Run) {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() < MOST_OWED {
+            runs.push(run);
+        }
+    }
+
+    /// Tells the ledger what it has not heard.
+    pub(super) async fn settle(&self, ledger: &dyn Ledger) {
+        let runs = std::mem::take(&mut *self.runs.lock().unwrap_or_else(PoisonError::into_inner));
+        for run in runs {
+            if !tell(ledger.release(&run)).await {
+                self.add(run);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sapari_telemetry::framework::Parenting;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Servers;
+use super::conclude::Owed;
 use super::heard::Heard;
 use super::parking::Parking;
 use super::plan::{Plan, Registered};
@@ -38,12 +39,16 @@ pub(super) struct Engine {
     pub(super) parking: Arc<Parking>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) slot_count: u16,
+    /// How many slots have an attempt; one that waits for a delivery has none, and a stuck attempt has given its own up.
+    pub(super) in_use: Arc<AtomicU32>,
     /// How long a claim outlives its worker.
     pub(super) lease: Duration,
     /// How long a message that nobody here knows is waited for.
     pub(super) unknown_wait: Duration,
     pub(super) counts: Counts,
     pub(super) vitals: Vitals,
+    /// Claims that the ledger did not hear the end of.
+    pub(super) owed: Owed,
     /// Says that an attempt has progress to be written down.
     pub(super) progress: Arc<Notify>,
     /// No more is taken.
@@ -100,20 +105,16 @@ impl Engine {
             parking: Arc::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
+            in_use: Arc::default(),
             lease: plan.lease,
             unknown_wait: plan.unknown_wait,
             counts: Counts::default(),
             vitals: plan.vitals.clone(),
+            owed: Owed::default(),
             progress: Arc::default(),
             draining: AtomicBool::new(false),
             interrupt: CancellationToken::new(),
         }
-    }
-
-    /// How many slots are in use: those that a stuck attempt gave up are not.
-    pub(super) fn slots_in_use(&self) -> u16 {
-        let free = u16::try_from(self.slots.available_permits()).unwrap_or(u16::MAX);
-        self.slot_count.saturating_sub(free)
     }
 }
 

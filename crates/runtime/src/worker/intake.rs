@@ -55,7 +55,7 @@ async fn run(
     engine.vitals.working(Working {
         queue: engine.queue,
         slots: plan.slots,
-        free: Arc::clone(&engine.slots),
+        in_use: Arc::clone(&engine.in_use),
         liveness: consumer.liveness(),
         broker: Arc::clone(&engine.servers.broker),
     });
@@ -131,7 +131,7 @@ async fn take_one(
         match fit(&engine.slots, slots, cost).await {
             Some(slots) => {
                 *wanted = 1;
-                return Some((delivery, Slot::of(slots)));
+                return Some((delivery, Slot::of(slots, engine)));
             }
             // Others go on; the next one is taken when there is enough for this one.
             None => {

@@ -96,6 +96,7 @@ impl Beat {
 
     async fn beat(&mut self) -> Result<(), LedgerError> {
         self.renew().await?;
+        self.engine.owed.settle(&*self.engine.ledger).await;
         let report = self.report();
         self.engine
             .ledger
@@ -177,7 +178,7 @@ impl Beat {
             started_at: self.started_at,
             seen_at: unix_seconds(),
             slots: engine.slot_count.into(),
-            in_use: engine.slots_in_use().into(),
+            in_use: engine.in_use.load(Ordering::Relaxed),
             state: state(engine).to_owned(),
             settled,
             failed,
@@ -220,6 +221,7 @@ async fn watch(engine: Arc<Engine>) {
                     "stuck: past its deadline, and it does not answer; its slot is given to others. Restart the worker, and use #[task(blocking)] for what blocks"
                 );
                 engine.slots.add_permits(underway.slots() as usize);
+                engine.in_use.fetch_sub(underway.slots(), Ordering::Relaxed);
                 underway.note_stuck(engine.vitals.stuck(&underway.task, &underway.run.id));
             }
         }

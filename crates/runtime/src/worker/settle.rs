@@ -279,7 +279,7 @@ pub(super) async fn acknowledge_copy(
 ) {
     let id = reception.id();
     let task_id = id.as_ref().map_or("", MessageId::as_str);
-    tracing::info!(task_id, why, "came again: acked, not run again");
+    tracing::info!(task_id, "{why}: acked, not run again");
     ack(receipt).await;
 }
 

@@ -37,7 +37,7 @@ async fn working(vitals: &Vitals) {
     vitals.working(Working {
         queue: QUEUE,
         slots: 1,
-        free: Arc::new(tokio::sync::Semaphore::new(1)),
+        in_use: Arc::default(),
         liveness: consumer.liveness(),
         broker,
     });

@@ -1,6 +1,7 @@
 //! The line to one Redis: commands in bounded time, repeated once if the connection broke under them. Every command of ours
 //! may be repeated. Knows no keys.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -25,8 +26,17 @@ const PIPELINE: usize = 512;
 /// One connection for commands, shared by all who clone it.
 #[derive(Clone)]
 pub(crate) struct Line {
-    manager: ConnectionManager,
+    client: Client,
     place: String,
+    // A std mutex: held for one look or one assignment, never across an await.
+    current: Arc<Mutex<Current>>,
+}
+
+/// The connection in use, and which one it is.
+#[derive(Clone)]
+struct Current {
+    manager: ConnectionManager,
+    number: u64,
 }
 
 /// The server did not answer, or not as it should.
@@ -38,13 +48,13 @@ pub(crate) struct Broken {
 impl Line {
     /// A line that connects when it is first used.
     pub(crate) fn to(client: Client, place: String) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_max_delay(LONGEST_PAUSE)
-            .set_pipeline_buffer_size(PIPELINE);
-        let manager = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { manager, place })
+        let manager = connection(&client)?;
+        let current = Current { manager, number: 0 };
+        Ok(Self {
+            client,
+            place,
+            current: Arc::new(Mutex::new(current)),
+        })
     }
 
     /// Host and port, never the password.
@@ -54,14 +64,15 @@ impl Line {
 
     /// Runs the commands.
     pub(crate) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Broken> {
-        let mut manager = self.manager.clone();
+        let current = self.current();
+        let mut manager = current.manager.clone();
         let twice = async {
             match commands.query_async(&mut manager).await {
                 Err(error) if worth_repeating(&error) => commands.query_async(&mut manager).await,
                 answer => answer,
             }
         };
-        self.in_time(twice).await
+        self.in_time(current.number, twice).await
     }
 
     /// Runs a script, sending its text only to a server that does not know it yet.
@@ -69,20 +80,59 @@ impl Line {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Broken> {
-        let mut manager = self.manager.clone();
+        let current = self.current();
+        let mut manager = current.manager.clone();
         let twice = async {
             match script.invoke_async(&mut manager).await {
                 Err(error) if worth_repeating(&error) => script.invoke_async(&mut manager).await,
                 answer => answer,
             }
         };
-        self.in_time(twice).await
+        self.in_time(current.number, twice).await
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, Broken> {
-        let answer = timeout(COMMAND_TIMEOUT, answer);
-        let answer = answer.await.map_err(|late| self.broken(late))?;
-        answer.map_err(|error| self.broken(error))
+    async fn in_time<T>(
+        &self,
+        number: u64,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Broken> {
+        match timeout(COMMAND_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                if error.is_timeout() {
+                    self.replace(number);
+                }
+                Err(self.broken(error))
+            }
+            Err(late) => {
+                self.replace(number);
+                Err(self.broken(late))
+            }
+        }
+    }
+
+    /// A connection that stays silent may be half open: the library would ask it for ever. The next command gets a new one.
+    fn replace(&self, silent: u64) {
+        let mut current = self.lock();
+        if current.number != silent {
+            return;
+        }
+        // The address was good before: an error leaves the old one, to be replaced the next time.
+        if let Ok(manager) = connection(&self.client) {
+            *current = Current {
+                manager,
+                number: silent + 1,
+            };
+        }
+    }
+
+    fn current(&self) -> Current {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        // Whole between any two operations, so a panic elsewhere leaves nothing half done.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn broken(&self, source: impl Into<BoxError>) -> Broken {
@@ -91,6 +141,15 @@ impl Line {
             source: source.into(),
         }
     }
+}
+
+fn connection(client: &Client) -> RedisResult<ConnectionManager> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_max_delay(LONGEST_PAUSE)
+        .set_pipeline_buffer_size(PIPELINE);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 fn worth_repeating(error: &RedisError) -> bool {

@@ -23,7 +23,8 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
     let worker = ground.worker().await;
     let nap = kicking
         .tasks
-        .kick(Nap { millis: 4000 })
+        // Ends while the alarm lasts, and before the private broker's consumer timeout.
+        .kick(Nap { millis: 2000 })
         .await
         .expect("kicked");
     let id = nap.id().clone();

@@ -255,7 +255,12 @@ pub(super) async fn come_back(
     message.labels.set_text(label::KICK, &*reception.kick);
     let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
     let published = match parcel {
-        Ok(parcel) => publish(engine, parcel).await,
+        Ok(parcel) => tokio::select! {
+            biased;
+            published = publish(engine, parcel) => published,
+            // The worker ends: another one may look at it.
+            () = engine.interrupt.cancelled() => return hand_back(receipt).await,
+        },
         Err(error) => Err(error),
     };
     match published {

@@ -79,6 +79,9 @@ pub(crate) struct Kick {
     /// How long it waits in the broker before it may start, like 5s
     #[arg(long, value_parser = duration::parse)]
     pub(crate) delay: Option<Duration>,
+    /// How long from now it may still run, like 10m; then it is dead as expired
+    #[arg(long, value_parser = duration::parse)]
+    pub(crate) expires: Option<Duration>,
     /// An id of your own
     #[arg(long)]
     pub(crate) id: Option<MessageId>,
@@ -130,7 +133,7 @@ pub(crate) struct Chosen {
     /// Only letters of this task
     #[arg(long)]
     pub(crate) task: Option<String>,
-    /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large, unpublishable
+    /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large, unpublishable, poison, expired
     #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<DeadReason>,
     /// How many of the oldest letters are looked at

@@ -83,6 +83,10 @@ fn order<'a>(tasks: &'a Tasks, arguments: &Kick, target: &Target) -> KickNamed<'
     let kick = kick
         .priority(arguments.priority.unwrap_or(target.priority))
         .delay(arguments.delay.unwrap_or_default());
+    let kick = match arguments.expires {
+        Some(after) => kick.expires(after),
+        None => kick,
+    };
     match &arguments.id {
         Some(id) => kick.id(id.clone()),
         None => kick,

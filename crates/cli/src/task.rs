@@ -1,9 +1,10 @@
 //! `sapari task`: everything that is known of one message. Its args are never shown; what it returned only when asked for.
 
+use sapari_runtime::FailedAttempt;
 use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ledger::{Busy, Cancel, LedgerError, Progress, Sighting, WorkerReport};
 use sapari_runtime::message::MessageId;
-use sapari_runtime::result::{Failure as TaskFailure, Record, Results};
+use sapari_runtime::result::{Record, Results};
 use serde_json::{Value, json};
 
 use crate::args::TaskLook;
@@ -13,6 +14,8 @@ use crate::table::{aligned, cut, now, plain, since};
 
 /// The reason of a task that was cancelled.
 const CANCELLED: &str = "cancelled";
+/// The reason of a task whose place a later kick took.
+const SUPERSEDED: &str = "superseded";
 /// The most that is shown of what a task or an error says, in characters.
 const TEXT_WIDTH: usize = 400;
 
@@ -91,6 +94,12 @@ impl Known {
         rows.push(("state", self.state_text(now)));
         if let Some(record) = &self.record {
             rows.extend(record_rows(record));
+            rows.extend(
+                record
+                    .history
+                    .iter()
+                    .map(|past| ("before", past_text(past, now))),
+            );
         }
         let progress = self.progress.as_ref().map(progress_text);
         rows.extend(progress.map(|text| ("progress", text)));
@@ -187,7 +196,7 @@ fn busy(reports: Vec<WorkerReport>, id: &MessageId) -> Option<(String, Busy)> {
 pub(crate) fn ending(record: &Record) -> String {
     match &record.outcome {
         Ok(_) => "done".to_owned(),
-        Err(failure) if is_cancelled(failure) => CANCELLED.to_owned(),
+        Err(failure) if failure.is_cancelled() => word(record).to_owned(),
         Err(failure) => {
             let chain = failure.chain.join(": ");
             let reason = failure.reason.as_deref().unwrap_or(&failure.error_type);
@@ -199,13 +208,10 @@ pub(crate) fn ending(record: &Record) -> String {
 fn word(record: &Record) -> &'static str {
     match &record.outcome {
         Ok(_) => "done",
-        Err(failure) if is_cancelled(failure) => CANCELLED,
+        Err(failure) if failure.reason.as_deref() == Some(SUPERSEDED) => SUPERSEDED,
+        Err(failure) if failure.is_cancelled() => CANCELLED,
         Err(_) => "failed",
     }
-}
-
-fn is_cancelled(failure: &TaskFailure) -> bool {
-    failure.reason.as_deref() == Some(CANCELLED)
 }
 
 fn record_rows(record: &Record) -> Vec<(&'static str, String)> {
@@ -224,7 +230,25 @@ fn record_rows(record: &Record) -> Vec<(&'static str, String)> {
     rows.chain(causes.map(|cause| ("because", cause))).collect()
 }
 
+/// One attempt that failed.
+fn past_text(past: &FailedAttempt, now: f64) -> String {
+    let next = past.delay.map_or(String::new(), |delay| {
+        format!("; the next one {delay:.1} s later")
+    });
+    let (attempt, worker, ago) = (past.attempt, &past.worker, since(now, past.at));
+    format!(
+        "attempt {attempt} failed on {worker} {ago} ago: {}{next}",
+        cut(&past.error, TEXT_WIDTH)
+    )
+}
+
 fn record_value(record: &Record, with_output: bool) -> Value {
+    let mut value = outcome_value(record, with_output);
+    value["history"] = json!(record.history);
+    value
+}
+
+fn outcome_value(record: &Record, with_output: bool) -> Value {
     let took = record.execution_time.as_secs_f64();
     match &record.outcome {
         Ok(output) if with_output => {

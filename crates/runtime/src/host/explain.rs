@@ -43,16 +43,20 @@ fn table(tasks: &[TaskSummary]) -> Vec<String> {
         .unwrap_or(0)
         .max(4);
     let head = format!(
-        "{:width$}  {:>5}  {:>8}  {:>9}  {:>7}  {:>11}",
-        "name", "level", "attempts", "pause", "timeout", "result kept"
+        "{:width$}  {:>5}  {:>5}  {:>8}  {:>9}  {:>7}  {:>11}  limits",
+        "name", "level", "slots", "attempts", "pause", "timeout", "result kept"
     );
     let row = |task: &TaskSummary| {
         let (timeout, kept) = (short(task.timeout), short(task.keep_result));
         let (first, cap) = task.backoff.bounds();
         let pause = format!("{}..{}", short(first), short(cap));
+        let limits = match task.limits.as_slice() {
+            [] => "-".to_owned(),
+            some => some.join(", "),
+        };
         format!(
-            "{:width$}  {:>5}  {:>8}  {pause:>9}  {timeout:>7}  {kept:>11}",
-            task.name, task.level, task.attempts
+            "{:width$}  {:>5}  {:>5}  {:>8}  {pause:>9}  {timeout:>7}  {kept:>11}  {limits}",
+            task.name, task.level, task.slots, task.attempts
         )
     };
     std::iter::once(head).chain(tasks.iter().map(row)).collect()
@@ -95,8 +99,8 @@ mod tests {
         let expected = "role math, service.name demo-math, 3 at once
 
 tasks
-  name  level  attempts      pause  timeout  result kept
-  ping      0         1    2s..10m       5s           1m
+  name  level  slots  attempts      pause  timeout  result kept  limits
+  ping      0      1         1    2s..10m       5s           1m  -
 
 middleware, outermost first
   trace > metrics > retry > deadline > panic > handler, then settle inside trace

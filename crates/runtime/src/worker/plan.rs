@@ -257,7 +257,7 @@ fn gates<T: Task>(message: &Message) -> Vec<Gate> {
     if !policy.is_limited() {
         return Vec::new();
     }
-    let task: Option<T> = message.args.clone().decode().ok();
+    let task: Option<T> = message.args.decode().ok();
     let key = task.and_then(|task| task.limit_key());
     let limits = policy.limits.iter().flatten().enumerate();
     limits
@@ -273,7 +273,6 @@ async fn run<S, H: Handler<S>>(
 ) -> TaskResult<Box<RawValue>> {
     let task: H::Task = message
         .args
-        .clone()
         .decode()
         .map_err(|error| TaskError::new(ErrorKind::BadArgs, error))?;
     sapari_telemetry::framework::set_keys(cx.span(), &task.correlation());

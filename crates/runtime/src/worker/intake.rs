@@ -127,7 +127,7 @@ async fn take_one(
             () = engine.heard.paused() => continue,
             delivery = next(engine, consumer) => delivery?,
         };
-        let cost = slots_of(engine, &delivery.headers);
+        let cost = slots_of(engine, &*delivery.headers);
         match fit(&engine.slots, slots, cost).await {
             Some(slots) => {
                 *wanted = 1;

@@ -239,7 +239,7 @@ async fn again(
         history::write(labels, &history_of(engine, reception, ending, Some(after)));
     }
     // The next attempt is a sibling under the kick; without a kick that was traced, this attempt is where the trace began.
-    trace::carry_on(&reception.headers, labels, span);
+    trace::carry_on(&*reception.headers, labels, span);
     let hop = message.hop();
     let route = route(engine, reception, after);
     publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
@@ -320,7 +320,7 @@ async fn bury(
         engine.queue,
         message,
         reception.body.clone(),
-        reception.headers.clone(),
+        reception.headers.headers(),
         &obituary,
     );
     publish(engine, parcel).await?;

@@ -205,7 +205,7 @@ async fn a_publish_in_flight_at_a_cut_is_published_again_with_its_id() {
     let mut consumer = direct.consume(queue, 200).await.expect("consuming");
     while !missing.is_empty() {
         let delivery = next(&mut *consumer).await;
-        missing.remove(&delivery.headers["task_id"]);
+        missing.remove(&*delivery.headers.get("task_id").expect("an id"));
         ack(delivery).await.expect("the channel lives");
     }
 }

@@ -11,21 +11,38 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::place::{self, QUEUE};
+use crate::sample::{Sample, Store};
 use crate::{Failure, report};
 
-/// Does nothing. It carries what a small task carries: two ids.
+/// What a small task carries: two ids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Noop {
+struct Ids {
     project_uuid: String,
     file_uuid: String,
 }
 
-impl Noop {
-    pub(crate) fn new() -> Self {
+impl Ids {
+    fn new() -> Self {
         Self {
             project_uuid: "5f0c5e9a-0000-4000-8000-000000000001".to_owned(),
             file_uuid: "5f0c5e9a-0000-4000-8000-000000000002".to_owned(),
         }
+    }
+}
+
+/// Does nothing, and keeps no result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Noop(Ids);
+
+/// Does nothing, and its result is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Kept(Ids);
+
+impl Noop {
+    pub(crate) fn new() -> Self {
+        Self(Ids::new())
     }
 
     pub(crate) fn many(count: usize) -> Vec<Self> {
@@ -36,12 +53,25 @@ impl Noop {
 impl Task for Noop {
     const NAME: &'static str = "noop";
     const QUEUE: Queue = QUEUE;
+    const POLICY: Policy = Policy::DEFAULT.keep_no_result();
+    type Output = ();
+}
+
+impl Task for Kept {
+    const NAME: &'static str = "kept";
+    const QUEUE: Queue = QUEUE;
     const POLICY: Policy = Policy::DEFAULT.keep_result(minutes(1));
     type Output = ();
 }
 
 #[task]
 async fn noop(_args: Noop, meter: State<Arc<Meter>>) -> TaskResult<()> {
+    meter.0.started().await;
+    Ok(())
+}
+
+#[task]
+async fn kept(_args: Kept, meter: State<Arc<Meter>>) -> TaskResult<()> {
     meter.0.started().await;
     Ok(())
 }
@@ -74,6 +104,22 @@ impl Meter {
     }
 }
 
+/// How much a worker runs at once, and holds ahead of that if not as much as follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) slots: u16,
+    pub(crate) read_ahead: Option<u16>,
+}
+
+impl Room {
+    pub(crate) const fn of(slots: u16) -> Self {
+        Self {
+            slots,
+            read_ahead: None,
+        }
+    }
+}
+
 /// A worker that runs in this process.
 pub(crate) struct Running {
     pub(crate) meter: Arc<Meter>,
@@ -84,7 +130,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts one that waits for `wanted` tasks; with none wanted, it tells when each starts.
-    pub(crate) fn start(servers: &Servers, slots: u16, wanted: usize) -> Self {
+    pub(crate) fn start(servers: &Servers, room: Room, wanted: usize) -> Self {
         let (sender, starts) = mpsc::channel(16);
         let meter = Arc::new(Meter {
             wanted,
@@ -96,7 +142,12 @@ impl Running {
         let shutdown = CancellationToken::new();
         let worker = Worker::new(QUEUE, Arc::clone(&meter))
             .task::<noop>()
-            .slots(slots);
+            .task::<kept>()
+            .slots(room.slots);
+        let worker = match room.read_ahead {
+            Some(messages) => worker.read_ahead(messages),
+            None => worker,
+        };
         Self {
             meter,
             starts,
@@ -119,8 +170,11 @@ impl Running {
     }
 }
 
-/// Puts messages into the queue.
-pub(crate) async fn fill(tasks: &Tasks, count: usize) -> Result<(), Failure> {
-    tasks.kick_all(Noop::many(count)).await?;
+/// Puts messages into the queue, whose results are kept when there is a store for them.
+pub(crate) async fn fill(tasks: &Tasks, sample: Sample) -> Result<(), Failure> {
+    match sample.store {
+        Store::None => drop(tasks.kick_all(Noop::many(sample.count)).await?),
+        Store::Redis => drop(tasks.kick_all(vec![Kept(Ids::new()); sample.count]).await?),
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::Failure;
-use crate::load::{Running, fill};
+use crate::load::{Room, Running, fill};
 use crate::ours::{client, servers};
 use crate::sample::Sample;
 
@@ -14,7 +14,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn idle(sample: Sample) -> Result<Vec<f64>, Failure> {
     let servers = servers(sample).await?;
-    let running = Running::start(&servers, 16, 1);
+    let running = Running::start(&servers, Room::of(16), 1);
     sleep(IDLE).await;
     let resident = kib("VmRSS:")?;
     running.stop(&servers).await?;
@@ -24,8 +24,8 @@ pub(crate) async fn idle(sample: Sample) -> Result<Vec<f64>, Failure> {
 /// What kicked the messages has gone before: it ran in another process.
 pub(crate) async fn busy(sample: Sample) -> Result<Vec<f64>, Failure> {
     let servers = servers(sample).await?;
-    fill(&client(&servers), sample.count).await?;
-    let running = Running::start(&servers, 200, sample.count);
+    fill(&client(&servers), sample).await?;
+    let running = Running::start(&servers, Room::of(200), sample.count);
     running.meter.rate().await;
     let most = kib("VmHWM:")?;
     running.stop(&servers).await?;

@@ -4,7 +4,7 @@ use sapari_runtime::prelude::*;
 use sapari_runtime::worker::Servers;
 use tokio::time::Instant;
 
-use crate::load::{Noop, Running, fill};
+use crate::load::{Noop, Room, Running, fill};
 use crate::place;
 use crate::sample::Sample;
 use crate::{Failure, plain};
@@ -41,10 +41,10 @@ pub(crate) async fn kick_all(sample: Sample) -> Result<Vec<f64>, Failure> {
     Ok(vec![plain::rate(sample.count, begun)])
 }
 
-pub(crate) async fn drain(sample: Sample, slots: u16) -> Result<Vec<f64>, Failure> {
+pub(crate) async fn drain(sample: Sample, room: Room) -> Result<Vec<f64>, Failure> {
     let servers = servers(sample).await?;
-    fill(&client(&servers), sample.count).await?;
-    let running = Running::start(&servers, slots, sample.count);
+    fill(&client(&servers), sample).await?;
+    let running = Running::start(&servers, room, sample.count);
     let rate = running.meter.rate().await;
     running.stop(&servers).await?;
     Ok(vec![rate])
@@ -54,7 +54,7 @@ pub(crate) async fn drain(sample: Sample, slots: u16) -> Result<Vec<f64>, Failur
 pub(crate) async fn latency(sample: Sample) -> Result<Vec<f64>, Failure> {
     let servers = servers(sample).await?;
     let tasks = client(&servers);
-    let mut running = Running::start(&servers, 16, 0);
+    let mut running = Running::start(&servers, Room::of(16), 0);
     let mut micros = Vec::new();
     for _ in 0..sample.count {
         let begun = Instant::now();

@@ -88,8 +88,9 @@ pub(crate) async fn publish(count: usize, in_flight: usize) -> Result<Vec<f64>, 
 }
 
 pub(crate) async fn drain(count: usize) -> Result<Vec<f64>, Failure> {
-    let servers = servers(Sample::of(What::KickAll, count)).await?;
-    fill(&client(&servers), count).await?;
+    let sample = Sample::of(What::KickAll, count);
+    let servers = servers(sample).await?;
+    fill(&client(&servers), sample).await?;
     servers.broker.close().await;
     let plain = Plain::connect().await?;
     let mut consumer = consume(&plain.channel).await?;

@@ -33,6 +33,9 @@ const QUICK: Effort = Effort {
 /// Publishes in flight of the bare client: as many as `kick_all` has.
 const IN_FLIGHT: usize = 256;
 
+/// Messages that a worker of one slot holds ahead of it, where it is told to.
+const READ_AHEAD: u16 = 64;
+
 /// Something of the runtime, and what it is compared with.
 struct Pair {
     name: String,
@@ -80,8 +83,17 @@ fn pairs(effort: Effort) -> Vec<Pair> {
             publish(IN_FLIGHT, effort.many),
         ),
     ];
-    for (slots, count) in [(1, effort.many / 4), (16, effort.many), (200, effort.many)] {
-        let drain = Sample::of(What::Drain { slots }, count);
+    let of_slots = |slots| What::Drain { slots };
+    let ahead = What::DrainAhead {
+        messages: READ_AHEAD,
+    };
+    for (name, what, count) in [
+        ("1 slot", of_slots(1), effort.many / 4),
+        ("1 slot, read ahead", ahead, effort.many),
+        ("16 slots", of_slots(16), effort.many),
+        ("200 slots", of_slots(200), effort.many),
+    ] {
+        let drain = Sample::of(what, count);
         let plain = Sample::of(What::PlainDrain, effort.many);
         let drains = [
             ("", drain),
@@ -89,9 +101,7 @@ fn pairs(effort: Effort) -> Vec<Pair> {
             (", tracing on", drain.tracing(Tracing::On)),
             (", results in Redis", drain.store(Store::Redis)),
         ];
-        pairs.extend(
-            drains.map(|(how, ours)| pair(&format!("drain, slots {slots}{how}"), ours, plain)),
-        );
+        pairs.extend(drains.map(|(how, ours)| pair(&format!("drain, {name}{how}"), ours, plain)));
     }
     pairs
 }

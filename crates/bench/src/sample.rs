@@ -4,6 +4,7 @@
 use sapari_telemetry::{Defaults, Guard, Settings};
 use tokio::runtime::Builder;
 
+use crate::load::Room;
 use crate::sink::Sink;
 use crate::{Failure, memory, ours, plain, report};
 
@@ -22,6 +23,8 @@ pub(crate) enum What {
     KickAll,
     /// The runtime: tasks that do nothing.
     Drain { slots: u16 },
+    /// The same on one slot, with so many messages held ahead of it.
+    DrainAhead { messages: u16 },
     /// The runtime: from the kick to the handler's start, on an idle worker, in microseconds.
     Latency,
     /// Resident memory of an idle worker, in KiB.
@@ -33,7 +36,7 @@ pub(crate) enum What {
 /// Where results go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
-    /// To this process.
+    /// Nowhere: none is kept.
     None,
     /// To Redis.
     Redis,
@@ -89,6 +92,7 @@ impl Sample {
             What::Kick => ("kick", 0),
             What::KickAll => ("kick-all", 0),
             What::Drain { slots } => ("drain", slots.into()),
+            What::DrainAhead { messages } => ("drain-ahead", messages.into()),
             What::Latency => ("latency", 0),
             What::IdleMemory => ("idle-memory", 0),
             What::BusyMemory => ("busy-memory", 0),
@@ -126,6 +130,7 @@ impl Sample {
                 "kick" => What::Kick,
                 "kick-all" => What::KickAll,
                 "drain" => What::Drain { slots: number },
+                "drain-ahead" => What::DrainAhead { messages: number },
                 "latency" => What::Latency,
                 "idle-memory" => What::IdleMemory,
                 "busy-memory" => What::BusyMemory,
@@ -170,7 +175,15 @@ impl Sample {
             What::PlainLatency => plain::latency(self.count).await,
             What::Kick => ours::kick(self).await,
             What::KickAll => ours::kick_all(self).await,
-            What::Drain { slots } => ours::drain(self, slots).await,
+            What::Drain { slots } => ours::drain(self, Room::of(slots)).await,
+            What::DrainAhead { messages } => {
+                let read_ahead = Some(messages);
+                let room = Room {
+                    slots: 1,
+                    read_ahead,
+                };
+                ours::drain(self, room).await
+            }
             What::Latency => ours::latency(self).await,
             What::IdleMemory => memory::idle(self).await,
             What::BusyMemory => memory::busy(self).await,

@@ -48,16 +48,13 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Runs the future to its end or its panic.
-pub(crate) async fn catch_async<F: Future>(future: F) -> Result<F::Output, Panic> {
+/// Runs the future to its end or its panic. Not an `async fn`: that would keep the future twice over, and it is a large one.
+pub(crate) fn catch_async<F: Future>(future: F) -> impl Future<Output = Result<F::Output, Panic>> {
     install_hook();
-    let caught = async {
-        AssertUnwindSafe(future)
-            .catch_unwind()
-            .await
-            .map_err(|payload| Panic::caught(payload.as_ref()))
-    };
-    PLACE.scope(RefCell::new(None), caught).await
+    let caught = AssertUnwindSafe(future)
+        .catch_unwind()
+        .map(|ended| ended.map_err(|payload| Panic::caught(payload.as_ref())));
+    PLACE.scope(RefCell::new(None), caught)
 }
 
 /// Runs the function to its end or its panic.

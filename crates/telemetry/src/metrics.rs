@@ -69,20 +69,20 @@ impl TaskMetrics {
     }
 
     /// A task started after it waited in its queue.
-    pub fn queue_wait(&self, queue: &str, seconds: f64) {
+    pub fn queue_wait(&self, queue: &'static str, seconds: f64) {
         self.queue_wait.record(seconds, &[queue_label(queue)]);
     }
 
     /// Tasks started (`+1`) or ended (`-1`).
-    pub fn in_flight(&self, queue: &str, delta: i64) {
+    pub fn in_flight(&self, queue: &'static str, delta: i64) {
         self.in_flight.add(delta, &[queue_label(queue)]);
     }
 
     /// A publish was confirmed, or failed.
-    pub fn published(&self, queue: &str, ok: bool, seconds: f64) {
+    pub fn published(&self, queue: &'static str, ok: bool, seconds: f64) {
         let labels = [
             KeyValue::new("messaging.operation.name", "publish"),
-            KeyValue::new("messaging.destination.name", queue.to_owned()),
+            KeyValue::new("messaging.destination.name", queue),
             KeyValue::new("ok", ok),
         ];
         self.operation.record(seconds, &labels);
@@ -92,8 +92,8 @@ impl TaskMetrics {
     }
 }
 
-fn queue_label(queue: &str) -> KeyValue {
-    KeyValue::new("queue", queue.to_owned())
+fn queue_label(queue: &'static str) -> KeyValue {
+    KeyValue::new("queue", queue)
 }
 
 fn seconds(meter: &Meter, name: &'static str, buckets: &[f64]) -> Histogram<f64> {

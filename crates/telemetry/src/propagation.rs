@@ -44,11 +44,11 @@ impl Carrier {
     }
 
     /// The context found by looking up each header by its name.
-    pub fn from_lookup<'a>(lookup: impl Fn(&str) -> Option<&'a str>) -> Self {
+    pub fn from_lookup<V: Into<String>>(lookup: impl Fn(&str) -> Option<V>) -> Self {
         let mut carrier = Self::default();
         for key in KEYS {
             if let Some(value) = lookup(key) {
-                carrier.store(key, value.to_owned());
+                carrier.store(key, value.into());
             }
         }
         carrier

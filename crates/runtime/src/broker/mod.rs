@@ -2,6 +2,7 @@
 //! Settling is consumed by value, so a delivery is acked once or not at all; only `worker::settle` may do it.
 
 mod aging;
+mod beside;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod dead;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 
 pub(crate) use prefetch::prefetch;
 
+pub use beside::Beside;
 pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
 pub(crate) use liveness::Beat;
 pub use liveness::{Connections, LevelLiveness, Liveness};
@@ -213,8 +215,8 @@ impl Parcel {
 pub struct Delivery {
     /// The bytes as they came.
     pub body: Vec<u8>,
-    /// The headers, values as text.
-    pub headers: Headers,
+    /// The headers as they came.
+    pub headers: Box<dyn Beside>,
     /// The level it waited on.
     pub level: Level,
     /// Whether the broker says that it was delivered before.
@@ -229,7 +231,7 @@ impl Delivery {
     #[must_use]
     pub fn new(
         body: Vec<u8>,
-        headers: Headers,
+        headers: Box<dyn Beside>,
         level: Level,
         redelivered: bool,
         receipt: Box<dyn Receipt>,
@@ -251,7 +253,7 @@ impl Delivery {
     }
 
     /// Splits off the right to settle, so that it can outlive the bytes.
-    pub(crate) fn take_apart(self) -> (Vec<u8>, Headers, Box<dyn Receipt>) {
+    pub(crate) fn take_apart(self) -> (Vec<u8>, Box<dyn Beside>, Box<dyn Receipt>) {
         (self.body, self.headers, self.receipt)
     }
 }

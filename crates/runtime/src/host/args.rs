@@ -12,6 +12,7 @@ pub(super) const BROKER_URL: &str = "broker-url";
 pub(super) const RESULT_URL: &str = "result-url";
 pub(super) const NAMESPACE: &str = "namespace";
 pub(super) const SLOTS: &str = "slots";
+pub(super) const READ_AHEAD: &str = "read-ahead";
 pub(super) const DRAIN_GRACE: &str = "drain-grace";
 pub(super) const HEALTH_ADDR: &str = "health-addr";
 pub(super) const UNKNOWN_WAIT: &str = "unknown-wait";
@@ -72,6 +73,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         ))
         .arg(namespace(app))
         .arg(slots(app))
+        .arg(read_ahead(app))
         .arg(drain_grace(app))
         .arg(unknown_wait(app))
         .arg(lease(app))
@@ -117,6 +119,15 @@ fn slots(app: &str) -> Arg {
         .env(variable(app, SLOTS));
     arg.value_parser(clap::value_parser!(u16).range(1..))
         .help("How many tasks run at once [default: the role's own]")
+}
+
+fn read_ahead(app: &str) -> Arg {
+    let arg = Arg::new(READ_AHEAD)
+        .long(READ_AHEAD)
+        .value_name("N")
+        .env(variable(app, READ_AHEAD));
+    arg.value_parser(clap::value_parser!(u16).range(1..))
+        .help("How many messages of a level are held ahead of the slots, for short tasks on few slots [default: by the slots]")
 }
 
 fn drain_grace(app: &str) -> Arg {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{
     self, AGING, BOOT_DEADLINE, BROKER_URL, DRAIN_GRACE, EXPLAIN, HEALTH_ADDR, LEASE, NAMESPACE,
-    RESULT_URL, SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
+    READ_AHEAD, RESULT_URL, SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
 };
 use super::exit::{Exit, Failure};
 use super::health::{HealthAddr, Pages, Port};
@@ -156,6 +156,10 @@ fn telemetry_settings(
 fn configure(plan: Plan, matches: &ArgMatches) -> Plan {
     let plan = match matches.get_one::<u16>(SLOTS) {
         Some(slots) => plan.slots(*slots),
+        None => plan,
+    };
+    let plan = match matches.get_one::<u16>(READ_AHEAD) {
+        Some(messages) => plan.read_ahead(*messages),
         None => plan,
     };
     let set = |plan, name, set: fn(Plan, Duration) -> Plan| match matches.get_one::<Duration>(name)

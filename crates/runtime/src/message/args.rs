@@ -54,40 +54,44 @@ impl Args {
     ///
     /// # Errors
     /// [`ArgsError`]: what is missing, given twice, too many, or of the wrong type.
-    pub fn decode<T: DeserializeOwned>(self) -> Result<T, ArgsError> {
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
         T::deserialize(self)
     }
 
     /// Positional args under the names of the fields they stand for, then the keyword args.
     pub(super) fn named(
-        self,
+        &self,
         fields: &'static [&'static str],
-    ) -> Result<Map<String, Value>, ArgsError> {
+    ) -> Result<impl Iterator<Item = (&str, &Value)>, ArgsError> {
         if self.positional.len() > fields.len() {
             let (given, known) = (self.positional.len(), fields.len());
             return Err(ArgsError::new(format!(
                 "{given} args by position, but the task has {known}"
             )));
         }
-        let mut named = self.keyword;
-        for (field, value) in fields.iter().zip(self.positional) {
-            if named.insert((*field).to_owned(), value).is_some() {
-                return Err(ArgsError::new(format!(
-                    "`{field}` is given by position and by keyword"
-                )));
-            }
+        let positional = fields.iter().copied().zip(&self.positional);
+        let mut twice = positional.clone();
+        if let Some((field, _)) = twice.find(|(field, _)| self.keyword.contains_key(*field)) {
+            return Err(ArgsError::new(format!(
+                "`{field}` is given by position and by keyword"
+            )));
         }
-        Ok(named)
+        Ok(positional.chain(by_name(&self.keyword)))
     }
 
-    pub(super) fn only_positional(self) -> Result<Vec<Value>, ArgsError> {
+    pub(super) fn only_positional(&self) -> Result<&[Value], ArgsError> {
         match self.keyword.keys().next() {
             Some(name) => Err(ArgsError::new(format!(
                 "`{name}` is given by keyword, but the task's args have no names"
             ))),
-            None => Ok(self.positional),
+            None => Ok(&self.positional),
         }
     }
+}
+
+/// The entries of an object.
+pub(super) fn by_name(object: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
+    object.iter().map(|(name, value)| (name.as_str(), value))
 }
 
 impl From<Value> for Args {

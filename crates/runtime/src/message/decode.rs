@@ -6,9 +6,9 @@ use serde::de::{
     SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
-use super::args::{Args, ArgsError};
+use super::args::{Args, ArgsError, by_name};
 
 impl ArgsError {
     /// The same error, found at `outer`.
@@ -59,19 +59,19 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
 }
 
 /// One JSON value. Not `Value`'s own deserializer, because that one quotes values in its errors.
-struct Arg(Value);
+struct Arg<'a>(&'a Value);
 
-impl<'de> Deserializer<'de> for Arg {
+impl<'de> Deserializer<'de> for Arg<'_> {
     type Error = ArgsError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
-            Value::Bool(truth) => visitor.visit_bool(truth),
-            Value::Number(number) => visit_number(&number, visitor),
-            Value::String(text) => visitor.visit_string(text),
+            Value::Bool(truth) => visitor.visit_bool(*truth),
+            Value::Number(number) => visit_number(number, visitor),
+            Value::String(text) => visitor.visit_str(text),
             Value::Array(values) => Items::new(values).visit(visitor),
-            Value::Object(entries) => visitor.visit_map(Entries::new(entries)),
+            Value::Object(entries) => visitor.visit_map(Entries::new(by_name(entries))),
         }
     }
 
@@ -98,9 +98,10 @@ impl<'de> Deserializer<'de> for Arg {
         visitor: V,
     ) -> Result<V::Value, ArgsError> {
         match self.0 {
-            Value::String(variant) => visitor.visit_enum(variant.into_deserializer()),
+            Value::String(variant) => visitor.visit_enum(variant.as_str().into_deserializer()),
             Value::Object(entries) => {
-                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(entries)))
+                let entries = Entries::new(by_name(entries));
+                visitor.visit_enum(MapAccessDeserializer::new(entries))
             }
             _ => Err(ArgsError::new(
                 "expected a variant's name, or an object with one",
@@ -115,21 +116,21 @@ impl<'de> Deserializer<'de> for Arg {
 }
 
 /// The entries of an object; an error in one says its name.
-struct Entries {
-    rest: serde_json::map::IntoIter,
-    current: Option<(String, Value)>,
+struct Entries<'a, I> {
+    rest: I,
+    current: Option<(&'a str, &'a Value)>,
 }
 
-impl Entries {
-    fn new(entries: Map<String, Value>) -> Self {
+impl<I> Entries<'_, I> {
+    fn new(rest: I) -> Self {
         Self {
-            rest: entries.into_iter(),
+            rest,
             current: None,
         }
     }
 }
 
-impl<'de> MapAccess<'de> for Entries {
+impl<'de, 'a, I: Iterator<Item = (&'a str, &'a Value)>> MapAccess<'de> for Entries<'a, I> {
     type Error = ArgsError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -137,7 +138,7 @@ impl<'de> MapAccess<'de> for Entries {
         seed: K,
     ) -> Result<Option<K::Value>, ArgsError> {
         self.current = self.rest.next();
-        let name = self.current.as_ref().map(|(name, _)| name.as_str());
+        let name = self.current.map(|(name, _)| name);
         name.map(|name| seed.deserialize(name.into_deserializer()))
             .transpose()
     }
@@ -145,21 +146,20 @@ impl<'de> MapAccess<'de> for Entries {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ArgsError> {
         let no_key = || ArgsError::new("a value was asked for before its name");
         let (name, value) = self.current.take().ok_or_else(no_key)?;
-        seed.deserialize(Arg(value))
-            .map_err(|error| error.at(&name))
+        seed.deserialize(Arg(value)).map_err(|error| error.at(name))
     }
 }
 
 /// The values of a list; an error in one says its index.
-struct Items {
-    rest: std::vec::IntoIter<Value>,
+struct Items<'a> {
+    rest: std::slice::Iter<'a, Value>,
     index: usize,
 }
 
-impl Items {
-    fn new(values: Vec<Value>) -> Self {
+impl<'a> Items<'a> {
+    fn new(values: &'a [Value]) -> Self {
         Self {
-            rest: values.into_iter(),
+            rest: values.iter(),
             index: 0,
         }
     }
@@ -174,7 +174,7 @@ impl Items {
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Items {
+impl<'de> SeqAccess<'de> for &mut Items<'_> {
     type Error = ArgsError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -201,7 +201,7 @@ impl<'de> SeqAccess<'de> for &mut Items {
 pub(super) fn what_is_wrong<T: DeserializeOwned>(bytes: &[u8]) -> String {
     match serde_json::from_slice::<Value>(bytes) {
         Err(syntax) => syntax.to_string(),
-        Ok(value) => T::deserialize(Arg(value)).map_or_else(
+        Ok(value) => T::deserialize(Arg(&value)).map_or_else(
             |error| error.reason(),
             |_| "a name stands in it twice".to_owned(),
         ),
@@ -217,7 +217,7 @@ fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::
     }
 }
 
-impl<'de> Deserializer<'de> for Args {
+impl<'de> Deserializer<'de> for &Args {
     type Error = ArgsError;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -250,9 +250,8 @@ impl<'de> Deserializer<'de> for Args {
         _name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ArgsError> {
-        let mut values = self.only_positional()?;
-        match (values.pop(), values.is_empty()) {
-            (Some(value), true) => visitor.visit_newtype_struct(Arg(value)),
+        match self.only_positional()? {
+            [value] => visitor.visit_newtype_struct(Arg(value)),
             _ => Err(ArgsError::new("the task takes exactly one arg")),
         }
     }
@@ -274,7 +273,7 @@ impl<'de> Deserializer<'de> for Args {
         if !self.positional.is_empty() {
             return Err(ArgsError::new("this task takes its args by keyword"));
         }
-        visitor.visit_map(Entries::new(self.keyword))
+        visitor.visit_map(Entries::new(by_name(&self.keyword)))
     }
 
     forward_to_deserialize_any! {

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 pub use args::{Args, ArgsError};
 pub use id::{BadId, MessageId};
+use labels::ByName;
 pub use labels::{Label, Labels};
 
 use crate::queue::{Level, Priority, Queue};
@@ -214,9 +215,9 @@ struct Wire {
     task_id: MessageId,
     task_name: String,
     #[serde(default)]
-    labels: Option<Map<String, Value>>,
+    labels: Option<ByName<Value>>,
     #[serde(default)]
-    labels_types: Option<Map<String, Value>>,
+    labels_types: Option<ByName<Value>>,
     #[serde(default)]
     args: Option<Vec<Value>>,
     #[serde(default)]
@@ -238,7 +239,10 @@ impl From<Wire> for Message {
         Self {
             id: wire.task_id,
             task: wire.task_name,
-            labels: Labels::from_wire(wire.labels.unwrap_or_default(), wire.labels_types.as_ref()),
+            labels: Labels::from_wire(
+                wire.labels.unwrap_or_default(),
+                wire.labels_types.unwrap_or_default(),
+            ),
             args: Args {
                 positional: wire.args.unwrap_or_default(),
                 keyword: wire.kwargs.unwrap_or_default(),

@@ -24,7 +24,9 @@ impl Middleware for Deadline {
     async fn run(&self, job: &Job, next: Next<'_>) -> Outcome {
         let running = next.run(job);
         tokio::pin!(running);
+        // The handler first: one that ends at once arms no timer.
         tokio::select! {
+            biased;
             outcome = &mut running => return outcome,
             () = sleep(job.time_limit) => job.stop.time_out(),
             () = job.stop.called_off() => {}

@@ -128,6 +128,8 @@ pub(crate) struct Stack {
     layers: Vec<Arc<dyn Middleware>>,
     /// Those with a side for kicks: a layer that only passes on costs as much as one that does something.
     senders: Vec<Arc<dyn Middleware>>,
+    /// Those with a side for attempts.
+    runners: Vec<Arc<dyn Middleware>>,
 }
 
 impl Stack {
@@ -141,11 +143,18 @@ impl Stack {
         ];
         // `retry`, `deadline` and `panic` are about attempts alone.
         let senders = layers[..2].to_vec();
-        Self { layers, senders }
+        // `trace` leaves the attempt's span to the worker.
+        let runners = layers[1..].to_vec();
+        Self {
+            layers,
+            senders,
+            runners,
+        }
     }
 
     pub(crate) fn with(mut self, layer: Arc<dyn Middleware>) -> Self {
         self.senders.push(Arc::clone(&layer));
+        self.runners.push(Arc::clone(&layer));
         self.layers.push(layer);
         self
     }
@@ -169,7 +178,7 @@ impl Stack {
 
     pub(crate) async fn run(&self, job: &Job, core: &dyn Core) -> Outcome {
         Next {
-            layers: &self.layers,
+            layers: &self.runners,
             core,
         }
         .run(job)

@@ -2,6 +2,7 @@
 //! The attempt's span is made here and entered by `worker::attempt`, not by `run`: saving and acking must lie inside it,
 //! and they come after every layer has returned.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use sapari_telemetry::{Carrier, mark_failed_with};
 use tracing::{Instrument, Span};
 
 use super::{Middleware, NextSend};
-use crate::broker::Headers;
+use crate::broker::Beside;
 use crate::message::{Labels, Message, label, unix_seconds};
 use crate::outbound::{KickError, Outbound};
 use crate::outcome::Outcome;
@@ -68,16 +69,20 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 }
 
 /// The context of the kick: message headers first, then labels, because middleware of TaskIQ writes the latter.
-pub(crate) fn carrier(headers: &Headers, labels: Option<&Labels>) -> Carrier {
+pub(crate) fn carrier(headers: &dyn Beside, labels: Option<&Labels>) -> Carrier {
     Carrier::from_lookup(|key| {
-        let header = headers.get(key).map(String::as_str);
-        header.or_else(|| labels.and_then(|labels| labels.text(key)))
+        let header = headers.get(key);
+        header.or_else(|| {
+            labels
+                .and_then(|labels| labels.text(key))
+                .map(Cow::Borrowed)
+        })
     })
 }
 
 /// Writes into the labels of the next attempt where its trace goes on: in the kick's context, or if that was not traced, in
 /// this attempt's.
-pub(crate) fn carry_on(headers: &Headers, labels: &mut Labels, attempt: &Span) {
+pub(crate) fn carry_on(headers: &dyn Beside, labels: &mut Labels, attempt: &Span) {
     let kick = carrier(headers, Some(labels));
     let context = if kick.trace_id().is_some() {
         kick
@@ -93,7 +98,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) queue: Queue,
     pub(crate) level: Level,
     pub(crate) redelivered: bool,
-    pub(crate) headers: &'a Headers,
+    pub(crate) headers: &'a dyn Beside,
     pub(crate) parenting: Parenting,
 }
 
@@ -119,10 +124,10 @@ pub(crate) fn unknown_task_span(origin: &Origin<'_>, message: &Message) -> Span 
 
 /// The span of bytes that are not a message.
 pub(crate) fn undecodable_span(origin: &Origin<'_>) -> Span {
-    let id = origin.headers.get("task_id").map_or("", String::as_str);
+    let id = origin.headers.get("task_id").unwrap_or_default();
     let attrs = TaskSpan {
         task_name: "undecodable",
-        task_id: id,
+        task_id: &id,
         attempt: 1,
         max_attempts: 1,
         ..from_origin(origin)

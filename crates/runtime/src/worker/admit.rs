@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
 use super::running::{Place, Times, Underway};
-use crate::broker::Headers;
+use crate::broker::Beside;
 use crate::duration::{hours, seconds};
 use crate::error::TaskError;
 use crate::ledger::{Entry, Gate, LedgerError, Run, Standing};
@@ -263,10 +263,10 @@ where
 }
 
 /// The name of the task as the headers have it: enough to know how many slots it takes before its bytes are read.
-pub(super) fn slots_of(engine: &Engine, headers: &Headers) -> u32 {
+pub(super) fn slots_of(engine: &Engine, headers: &dyn Beside) -> u32 {
     let task = headers
         .get("task_name")
-        .and_then(|name| engine.tasks.get(name.as_str()));
+        .and_then(|name| engine.tasks.get(&*name));
     let cost = task.map_or(1, |registered| registered.policy.cost);
     cost.min(engine.slot_count).into()
 }

@@ -23,6 +23,7 @@ use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::job::Job;
+use crate::ledger::Gate;
 use crate::message::{Message, Undecodable};
 use crate::middleware::Core;
 use crate::outcome::{DeadReason, Outcome};
@@ -77,8 +78,7 @@ impl Drop for Slot {
 pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, mut slot: Slot) {
     // The handler's panics are caught further in, and are failures. One that reaches this is a bug of the runtime: the receipt
     // is dropped, which hands the message back.
-    let running = receive(&engine, delivery, &mut slot);
-    if let Err(panic) = panics::catch_async(running).await {
+    if let Err(panic) = panics::catch_async(receive(&engine, delivery, &mut slot)).await {
         tracing::error!(error = %panic.into_error(), "the runtime panicked around a task; please report it");
         sleep(REST).await;
     }
@@ -95,32 +95,62 @@ async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
         // It has its place, or needs none: the next of its kind may try.
         reception.turn = None;
     }
+    // Boxed: what seldom happens must not make every attempt larger.
     match course {
         Course::Run(place, policy) => {
             run_and_settle(engine, reception, receipt, place, policy, slot).await
         }
         Course::Settle(outcome, place, policy) => {
-            let span = reception.span(engine);
-            let ending = Ending::without_running(outcome, place, policy, &span);
-            settle(engine, reception, receipt, ending, &span)
-                .instrument(span.clone())
-                .await;
+            Box::pin(settle_unrun(
+                engine, reception, receipt, outcome, place, policy,
+            ))
+            .await
         }
-        Course::Finished => settle_once_more(engine, reception, receipt).await,
+        Course::Finished => Box::pin(settle_once_more(engine, reception, receipt)).await,
         Course::Superseded => {
-            settle::acknowledge_copy(&reception, receipt, "a later copy counts").await
+            let why = "a later copy counts";
+            Box::pin(settle::acknowledge_copy(&reception, receipt, why)).await
         }
-        Course::Copy(after) => settle::come_back(engine, &reception, receipt, after).await,
+        Course::Copy(after) => {
+            Box::pin(settle::come_back(engine, &reception, receipt, after)).await
+        }
         Course::OverLimit(gates, wait) => {
-            let (delivery, turn) = reception.into_parked(receipt);
-            let parked = engine.parking.park(delivery, &gates, wait, turn.is_some());
-            drop(turn);
-            if let Err(surplus) = parked {
-                let (reception, receipt) = Reception::of(surplus);
-                settle::come_back(engine, &reception, receipt, NO_ROOM).await;
-            }
+            Box::pin(park(engine, reception, receipt, &gates, wait)).await
         }
         Course::HandBack => settle::hand_back(receipt).await,
+    }
+}
+
+/// Settles what comes to its end without running.
+async fn settle_unrun(
+    engine: &Engine,
+    reception: Reception,
+    receipt: Box<dyn Receipt>,
+    outcome: Outcome,
+    place: Option<Place>,
+    policy: Policy,
+) {
+    let span = reception.span(engine);
+    let ending = Ending::without_running(outcome, place, policy, &span);
+    settle(engine, reception, receipt, ending, &span)
+        .instrument(span.clone())
+        .await;
+}
+
+/// Lets it wait here for a place in its limits; when too many do, in the broker.
+async fn park(
+    engine: &Engine,
+    reception: Reception,
+    receipt: Box<dyn Receipt>,
+    gates: &[Gate],
+    wait: Duration,
+) {
+    let (delivery, turn) = reception.into_parked(receipt);
+    let parked = engine.parking.park(delivery, gates, wait, turn.is_some());
+    drop(turn);
+    if let Err(surplus) = parked {
+        let (reception, receipt) = Reception::of(surplus);
+        settle::come_back(engine, &reception, receipt, NO_ROOM).await;
     }
 }
 
@@ -146,12 +176,8 @@ async fn settle_once_more(engine: &Arc<Engine>, reception: Reception, receipt: B
     };
     match stored.map(|record| record.outcome) {
         Some(Err(failure)) if !failure.is_cancelled() => {
-            let span = reception.span(engine);
             let outcome = dead_already(&failure);
-            let ending = Ending::without_running(outcome, None, Policy::DEFAULT, &span);
-            settle(engine, reception, receipt, ending, &span)
-                .instrument(span.clone())
-                .await;
+            settle_unrun(engine, reception, receipt, outcome, None, Policy::DEFAULT).await;
         }
         _ => {
             settle::acknowledge_copy(&reception, receipt, "redelivered after it had finished").await

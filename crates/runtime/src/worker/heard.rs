@@ -91,6 +91,9 @@ impl Heard {
 
     /// Returns at once unless paused, and else when resumed. Cancel-safe.
     pub(super) async fn resumed(&self) {
+        if !self.is_paused() {
+            return;
+        }
         let mut paused = self.paused.subscribe();
         // The sender lives as long as this does.
         let _ = paused.wait_for(|paused| !paused).await;

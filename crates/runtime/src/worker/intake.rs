@@ -79,7 +79,11 @@ fn window(plan: &Plan) -> u16 {
     } else {
         0
     };
-    prefetch(plan.slots).saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
+    let running_or_next = match plan.read_ahead {
+        Some(ahead) => plan.slots.saturating_add(ahead),
+        None => prefetch(plan.slots),
+    };
+    running_or_next.saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
 }
 
 /// A worker that lost its consumer cannot ack any more: waiting longer would only repeat the work twice.
@@ -127,7 +131,7 @@ async fn take_one(
             () = engine.heard.paused() => continue,
             delivery = next(engine, consumer) => delivery?,
         };
-        let cost = slots_of(engine, &delivery.headers);
+        let cost = slots_of(engine, &*delivery.headers);
         match fit(&engine.slots, slots, cost).await {
             Some(slots) => {
                 *wanted = 1;

@@ -95,6 +95,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// How many messages of each level are held ahead of the slots. It follows from the slots unless set: one ahead of a single
+    /// slot, which is right for long tasks. Give a role of few slots and short tasks more, 64 say, so that a slot need not wait
+    /// for the broker after each. What waits for a slot longer than 0.4 s goes back in any case, for a worker with a free one.
+    #[must_use]
+    pub fn read_ahead(mut self, messages: u16) -> Self {
+        self.plan = self.plan.read_ahead(messages);
+        self
+    }
+
     /// How long attempts may go on after the worker was asked to end; then they are interrupted and handed back.
     #[must_use]
     pub fn drain_grace(mut self, grace: Duration) -> Self {

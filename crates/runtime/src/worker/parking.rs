@@ -250,7 +250,13 @@ mod tests {
 
     fn delivery(name: &str, level: u8) -> Delivery {
         let level = Queue::named("q").levels(4).level_numbered(level);
-        Delivery::new(name.into(), Headers::new(), level, false, Box::new(Nothing))
+        Delivery::new(
+            name.into(),
+            Box::new(Headers::new()),
+            level,
+            false,
+            Box::new(Nothing),
+        )
     }
 
     fn gate(name: &str) -> Vec<Gate> {

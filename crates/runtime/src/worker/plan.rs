@@ -37,6 +37,7 @@ pub struct Plan {
     pub(super) tasks: BTreeMap<&'static str, Registered>,
     pub(super) layers: Vec<Arc<dyn Middleware>>,
     pub(super) slots: u16,
+    pub(super) read_ahead: Option<u16>,
     pub(super) drain_grace: Duration,
     pub(super) parenting: Parenting,
     pub(super) lease: Duration,
@@ -105,6 +106,7 @@ impl Plan {
             tasks: BTreeMap::new(),
             layers: Vec::new(),
             slots: u16::try_from(slots).unwrap_or(u16::MAX),
+            read_ahead: None,
             drain_grace: seconds(30),
             parenting: Parenting::Child,
             lease: LEASE,
@@ -146,6 +148,13 @@ impl Plan {
     #[must_use]
     pub fn slots(mut self, slots: u16) -> Self {
         self.slots = slots.max(1);
+        self
+    }
+
+    /// Sets how many messages of each level are held ahead of the slots; at least one.
+    #[must_use]
+    pub fn read_ahead(mut self, messages: u16) -> Self {
+        self.read_ahead = Some(messages.max(1));
         self
     }
 
@@ -257,7 +266,7 @@ fn gates<T: Task>(message: &Message) -> Vec<Gate> {
     if !policy.is_limited() {
         return Vec::new();
     }
-    let task: Option<T> = message.args.clone().decode().ok();
+    let task: Option<T> = message.args.decode().ok();
     let key = task.and_then(|task| task.limit_key());
     let limits = policy.limits.iter().flatten().enumerate();
     limits
@@ -273,7 +282,6 @@ async fn run<S, H: Handler<S>>(
 ) -> TaskResult<Box<RawValue>> {
     let task: H::Task = message
         .args
-        .clone()
         .decode()
         .map_err(|error| TaskError::new(ErrorKind::BadArgs, error))?;
     sapari_telemetry::framework::set_keys(cx.span(), &task.correlation());

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::parking::Turn;
 use super::plan::Registered;
 use super::running::Underway;
-use crate::broker::{Delivery, Headers, Receipt};
+use crate::broker::{Beside, Delivery, Receipt};
 use crate::job::Job;
 use crate::message::{Message, MessageId, Undecodable, label};
 use crate::middleware::trace::{self, Origin};
@@ -23,7 +23,7 @@ pub(super) struct Reception {
     /// the bytes, which a redelivered copy shares.
     pub(super) kick: String,
     pub(super) body: Vec<u8>,
-    pub(super) headers: Headers,
+    pub(super) headers: Box<dyn Beside>,
     pub(super) level: Level,
     pub(super) redelivered: bool,
     /// Its turn, if it waited here for a place in a limit.
@@ -73,7 +73,7 @@ impl Reception {
             queue: engine.queue,
             level: self.level,
             redelivered: self.redelivered,
-            headers: &self.headers,
+            headers: &*self.headers,
             parenting: engine.parenting,
         };
         match (&self.message, self.known(engine)) {

@@ -89,15 +89,23 @@ pub(super) async fn settle(
             finish(receipt, &ending, span).await;
         }
         Ok(Last::HandBack) => give_up(receipt, &ending, span).await,
-        Err(why) => {
-            tracing::warn!(error = why.sentence(), "could not be settled: handed back");
-            let_go(engine, &ending).await;
-            // What cannot even be buried must not go round as fast as it can.
-            sleep(LONGEST_PAUSE).await;
-            let outcome = Outcome::Interrupted;
-            give_up(receipt, &Ending { outcome, ..ending }, span).await;
-        }
+        Err(why) => Box::pin(unsettled(engine, receipt, ending, &why, span)).await,
     }
+}
+
+async fn unsettled(
+    engine: &Engine,
+    receipt: Box<dyn Receipt>,
+    ending: Ending,
+    why: &Unsettled,
+    span: &Span,
+) {
+    tracing::warn!(error = why.sentence(), "could not be settled: handed back");
+    let_go(engine, &ending).await;
+    // What cannot even be buried must not go round as fast as it can.
+    sleep(LONGEST_PAUSE).await;
+    let outcome = Outcome::Interrupted;
+    give_up(receipt, &Ending { outcome, ..ending }, span).await;
 }
 
 impl Unsettled {
@@ -121,43 +129,51 @@ async fn carry_out(
     ending: &Ending,
     span: &Span,
 ) -> Result<Last, Unsettled> {
+    // Boxed: what seldom happens must not make every attempt larger.
     match &ending.outcome {
         Outcome::Done(output) => {
-            let record = Record::done(output.clone(), ending.took);
-            save(engine, reception, record, ending).await?;
-            conclude(engine, reception, ending).await;
-            Ok(Last::Ack)
+            let record = || Record::done(output.clone(), ending.took);
+            end(engine, reception, ending, record).await
         }
         Outcome::Cancelled { why } => {
-            let record = Record::cancelled(*why, ending.took);
-            save(engine, reception, record, ending).await?;
-            conclude(engine, reception, ending).await;
-            Ok(Last::Ack)
+            let record = || Record::cancelled(*why, ending.took);
+            Box::pin(end(engine, reception, ending, record)).await
         }
         Outcome::Retry { after, .. } => {
-            again(
-                engine,
-                reception,
-                ending,
-                *after,
-                Message::next_attempt,
-                span,
-            )
-            .await
+            let change = Message::next_attempt;
+            Box::pin(again(engine, reception, ending, *after, change, span)).await
         }
         Outcome::Snooze { after } => {
-            again(engine, reception, ending, *after, |message| message, span).await
+            let change = |message| message;
+            Box::pin(again(engine, reception, ending, *after, change, span)).await
         }
-        Outcome::Dead { reason, error } => bury(engine, reception, ending, *reason, error).await,
+        Outcome::Dead { reason, error } => {
+            Box::pin(bury(engine, reception, ending, *reason, error)).await
+        }
         // A stack without `retry` leaves failures undecided: without a decision there is no second attempt.
         Outcome::Failed(error) => {
-            bury(engine, reception, ending, DeadReason::Exhausted, error).await
+            let reason = DeadReason::Exhausted;
+            Box::pin(bury(engine, reception, ending, reason, error)).await
         }
         Outcome::Interrupted => {
-            let_go(engine, ending).await;
+            Box::pin(let_go(engine, ending)).await;
             Ok(Last::HandBack)
         }
     }
+}
+
+/// The message has come to its end, with nothing to follow but its result.
+async fn end(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+    record: impl FnOnce() -> Record,
+) -> Result<Last, Unsettled> {
+    if ending.policy.keeps_result() {
+        save(engine, reception, record(), ending).await?;
+    }
+    conclude(engine, reception, ending).await;
+    Ok(Last::Ack)
 }
 
 async fn save(
@@ -223,7 +239,7 @@ async fn again(
         history::write(labels, &history_of(engine, reception, ending, Some(after)));
     }
     // The next attempt is a sibling under the kick; without a kick that was traced, this attempt is where the trace began.
-    trace::carry_on(&reception.headers, labels, span);
+    trace::carry_on(&*reception.headers, labels, span);
     let hop = message.hop();
     let route = route(engine, reception, after);
     publish(engine, Parcel::of(&message, route).map_err(unpublished)?).await?;
@@ -309,7 +325,7 @@ async fn bury(
         engine.queue,
         message,
         reception.body.clone(),
-        reception.headers.clone(),
+        reception.headers.headers(),
         &obituary,
     );
     publish(engine, parcel).await?;

@@ -10,6 +10,9 @@ use super::support::{
 };
 use crate::broker::Broker;
 
+/// The prefetch of one slot that reads far ahead.
+const READ_AHEAD: u16 = 65;
+
 /// How long nothing may come, for a case to believe that nothing comes.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -36,52 +39,56 @@ pub async fn the_highest_level_comes_first(broker: &dyn Broker) {
 /// # Panics
 /// When the promise is broken.
 pub async fn a_backlog_comes_strictly_by_level(broker: &dyn Broker) {
-    let queue = declared(broker, 4).await;
-    for _ in 0..10 {
-        for level in [0, 3, 1] {
-            publish(broker, queue, level).await;
+    for prefetch in [1, READ_AHEAD] {
+        let queue = declared(broker, 4).await;
+        for _ in 0..10 {
+            for level in [0, 3, 1] {
+                publish(broker, queue, level).await;
+            }
         }
+        settled_depth(broker, queue, |depth| depth.ready == [10, 10, 0, 10]).await;
+        let mut consumer = consume(broker, queue, prefetch).await;
+        let mut levels = Vec::new();
+        for _ in 0..30 {
+            let delivery = next(&mut *consumer).await;
+            levels.push(delivery.level.number());
+            ack(delivery).await.expect("the channel lives");
+        }
+        let expected: Vec<u8> = [[3; 10], [1; 10], [0; 10]].concat();
+        assert_eq!(levels, expected, "prefetch {prefetch}");
     }
-    settled_depth(broker, queue, |depth| depth.ready == [10, 10, 0, 10]).await;
-    let mut consumer = consume(broker, queue, 1).await;
-    let mut levels = Vec::new();
-    for _ in 0..30 {
-        let delivery = next(&mut *consumer).await;
-        levels.push(delivery.level.number());
-        ack(delivery).await.expect("the channel lives");
-    }
-    let expected: Vec<u8> = [[3; 10], [1; 10], [0; 10]].concat();
-    assert_eq!(levels, expected);
 }
 
-/// A worker without a free slot gives what it cannot start to one that can.
+/// A worker without a free slot gives what it cannot start to one that can, however far it reads ahead.
 ///
 /// # Panics
 /// When the promise is broken.
 pub async fn a_busy_worker_keeps_nothing_from_an_idle_one(broker: &dyn Broker) {
-    let queue = declared(broker, 4).await;
-    publish(broker, queue, 1).await;
-    let mut busy = consume(broker, queue, 1).await;
-    let running = next(&mut *busy).await;
-    let mut idle = consume(broker, queue, 1).await;
-    for _ in 0..4 {
-        publish(broker, queue, 3).await;
-    }
-    let all_start = async {
+    for prefetch in [1, READ_AHEAD] {
+        let queue = declared(broker, 4).await;
+        publish(broker, queue, 1).await;
+        let mut busy = consume(broker, queue, prefetch).await;
+        let running = next(&mut *busy).await;
+        let mut idle = consume(broker, queue, 1).await;
         for _ in 0..4 {
-            ack(next(&mut *idle).await)
-                .await
-                .expect("the channel lives");
+            publish(broker, queue, 3).await;
         }
-    };
-    let none_is_kept = async {
-        tokio::select! {
-            () = all_start => {}
-            () = busy.hand_back_what_waits() => unreachable!("it never returns"),
-        }
-    };
-    within("the idle consumer gets them all", none_is_kept).await;
-    ack(running).await.expect("still its own");
+        let all_start = async {
+            for _ in 0..4 {
+                ack(next(&mut *idle).await)
+                    .await
+                    .expect("the channel lives");
+            }
+        };
+        let none_is_kept = async {
+            tokio::select! {
+                () = all_start => {}
+                () = busy.hand_back_what_waits() => unreachable!("it never returns"),
+            }
+        };
+        within("the idle consumer gets them all", none_is_kept).await;
+        ack(running).await.expect("still its own");
+    }
 }
 
 /// A message that is handed back comes again, on its own level, and says that it was delivered before; as often as one likes.

@@ -32,7 +32,7 @@ pub async fn the_oldest_is_seen_and_keeps_its_place(broker: &dyn Broker) {
     let mut consumer = consume(broker, queue, 1).await;
     for id in ids {
         let delivery = next(&mut *consumer).await;
-        assert_eq!(delivery.headers["task_id"], id, "they keep their order");
+        assert_eq!(super::support::id(&delivery), id, "they keep their order");
         ack(delivery).await.expect("the channel lives");
     }
 }

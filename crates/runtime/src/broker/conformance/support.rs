@@ -145,7 +145,8 @@ pub(super) async fn consume(broker: &dyn Broker, queue: Queue, prefetch: u16) ->
 
 /// The id of the message that was delivered.
 pub(super) fn id(delivery: &Delivery) -> String {
-    delivery.headers["task_id"].clone()
+    let id = delivery.headers.get("task_id");
+    id.expect("a header of every message").into_owned()
 }
 
 /// Waits until a broker that pushes has pushed what the prefetch allows. One that is asked for each message has nothing to push.

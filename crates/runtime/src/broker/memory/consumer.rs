@@ -91,7 +91,7 @@ impl MemoryConsumer {
         };
         Ok(Delivery::new(
             stored.body,
-            stored.headers,
+            Box::new(stored.headers),
             level,
             stored.redelivered,
             Box::new(receipt),

@@ -1,9 +1,12 @@
 //! Headers between text and AMQP's table of typed values. Pure.
 //! Arrays and tables (`x-death`) have no text form and are left out.
 
+use std::borrow::Cow;
+
+use lapin::protocol::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
-use crate::broker::{Headers, PublishError};
+use crate::broker::{Beside, Headers, PublishError};
 
 /// The most that all headers of a message may take: they travel in one frame of 64 KiB, with other things.
 const MAX_BYTES: usize = 50 * 1024;
@@ -64,19 +67,32 @@ fn size(headers: &Headers) -> usize {
         .sum()
 }
 
-/// The headers of a delivery as text.
+/// The headers of a delivery, in the table they came in.
+pub(super) struct Table(pub(super) BasicProperties);
+
+impl Beside for Table {
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        text(self.0.headers().as_ref()?.inner().get(name)?)
+    }
+
+    fn headers(&self) -> Headers {
+        self.0.headers().as_ref().map(decode).unwrap_or_default()
+    }
+}
+
+/// The headers of a message as text.
 pub(super) fn decode(table: &FieldTable) -> Headers {
     let pairs = table.inner().iter();
     pairs
-        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+        .filter_map(|(name, value)| Some((name.to_string(), text(value)?.into_owned())))
         .collect()
 }
 
-fn text(value: &AMQPValue) -> Option<String> {
-    Some(match value {
-        AMQPValue::LongString(text) => lossy(text.as_bytes()),
-        AMQPValue::ByteArray(bytes) => lossy(bytes.as_slice()),
-        AMQPValue::ShortString(text) => text.to_string(),
+fn text(value: &AMQPValue) -> Option<Cow<'_, str>> {
+    let written = match value {
+        AMQPValue::LongString(text) => return Some(String::from_utf8_lossy(text.as_bytes())),
+        AMQPValue::ByteArray(bytes) => return Some(String::from_utf8_lossy(bytes.as_slice())),
+        AMQPValue::ShortString(text) => return Some(Cow::Borrowed(text.as_str())),
         AMQPValue::Boolean(flag) => flag.to_string(),
         AMQPValue::ShortShortInt(number) => number.to_string(),
         AMQPValue::ShortShortUInt(number) => number.to_string(),
@@ -92,15 +108,15 @@ fn text(value: &AMQPValue) -> Option<String> {
         | AMQPValue::FieldArray(_)
         | AMQPValue::FieldTable(_)
         | AMQPValue::Void => return None,
-    })
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    };
+    Some(Cow::Owned(written))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use lapin::protocol::BasicProperties;
     use lapin::types::{ByteArray, FieldArray};
 
     use super::*;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lapin::message::Delivery as Arrived;
+use lapin::protocol::BasicProperties;
 
 use super::acks::Acks;
 use super::headers;
@@ -23,25 +24,24 @@ impl Incoming {
     }
 
     pub(super) fn delivery(self, level: Level) -> Delivery {
-        let headers = self.arrived.properties.headers().as_ref();
-        let headers = headers.map(headers::decode).unwrap_or_default();
         let redelivered = self.arrived.redelivered;
-        let (body, receipt) = self.take_apart();
+        let (body, properties, receipt) = self.take_apart();
+        let headers = Box::new(headers::Table(properties));
         Delivery::new(body, headers, level, redelivered, Box::new(receipt))
     }
 
     /// The receipt alone. Dropped, it hands the message back.
     pub(super) fn receipt(self) -> RabbitReceipt {
-        self.take_apart().1
+        self.take_apart().2
     }
 
-    fn take_apart(self) -> (Vec<u8>, RabbitReceipt) {
+    fn take_apart(self) -> (Vec<u8>, BasicProperties, RabbitReceipt) {
         let receipt = RabbitReceipt {
             tag: Some(self.arrived.delivery_tag),
             acker: self.arrived.acker,
             acks: self.acks,
         };
-        (self.arrived.data, receipt)
+        (self.arrived.data, self.arrived.properties, receipt)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::job::Job;
-use crate::message::{Message, Undecodable};
+use crate::message::{Message, MessageId, Undecodable};
 use crate::middleware::Core;
 use crate::outcome::{DeadReason, Outcome};
 use crate::panics;
@@ -99,7 +99,12 @@ async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
         Course::Superseded => {
             settle::acknowledge_copy(&reception, receipt, "a later copy of it counts").await
         }
-        Course::Copy(after) => settle::come_back(engine, &reception, receipt, after).await,
+        Course::Copy(after) => {
+            let id = reception.id();
+            let task_id = id.as_ref().map_or("", MessageId::as_str);
+            tracing::info!(task_id, ?after, "came again while it runs");
+            settle::come_back(engine, &reception, receipt, after).await;
+        }
         Course::OverLimit(gates, wait) => {
             let (delivery, turn) = reception.into_parked(receipt);
             let parked = engine.parking.park(delivery, &gates, wait, turn.is_some());

@@ -255,7 +255,11 @@ pub(super) async fn come_back(
     message.labels.set_text(label::KICK, &*reception.kick);
     let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
     let published = match parcel {
-        Ok(parcel) => publish(engine, parcel).await,
+        // A broker that takes nothing must not keep a worker from ending: what is handed back is looked at again elsewhere.
+        Ok(parcel) => tokio::select! {
+            published = publish(engine, parcel) => published,
+            () = engine.interrupt.cancelled() => return hand_back(receipt).await,
+        },
         Err(error) => Err(error),
     };
     match published {

@@ -20,17 +20,15 @@ async fn broker_blocks_publishers_a_kick_is_an_error_in_time_and_acks_go_through
     let kicking = ground.client_with(LIMIT).await;
     // Of its own: the broker blocks a connection once it publishes, and then answers nothing on it.
     let looking = ground.client().await;
-    let worker = ground.worker().await;
     let nap = kicking
         .tasks
-        // Ends while the alarm lasts, and before the private broker's consumer timeout.
-        .kick(Nap { millis: 2000 })
+        .kick(Nap { millis: 1000 })
         .await
         .expect("kicked");
     let id = nap.id().clone();
-    ground.begun(std::slice::from_ref(&id), 1).await;
 
     broker.block_publishes().await;
+    let worker = ground.worker().await;
     for _ in 0..2 {
         let since = Instant::now();
         let blocked = kicking.tasks.kick(Nap { millis: 0 }).await.err();

@@ -91,6 +91,11 @@ impl Ground {
         self.space.start("sapari-fault-worker", args)
     }
 
+    /// Starts `sapari`.
+    pub(super) fn sapari(&self, args: &[&str]) -> Process {
+        self.space.sapari(args)
+    }
+
     /// A worker that takes messages.
     pub(super) async fn worker(&self) -> Process {
         self.start(&[]).ready().await

@@ -10,6 +10,6 @@ mod kicking;
 mod levels;
 mod operators;
 mod refusals;
-mod stopping;
+pub(crate) mod stopping;
 pub(crate) mod support;
 mod traces;

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::broker::{Broker, Depth};
+use sapari_runtime::message::MessageId;
 use sapari_tasks::{EditList, Kept, RenderExport, Role};
 use uuid::Uuid;
 
@@ -19,25 +20,26 @@ const ENOUGH: u64 = 64 * 1024;
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A render that takes long, waiting in its queue.
-pub(super) struct Waiting {
-    space: Space,
-    broker: Arc<dyn Broker>,
+pub(crate) struct Waiting {
+    pub(crate) space: Space,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) id: MessageId,
 }
 
 impl Waiting {
-    pub(super) async fn kicked() -> Self {
+    pub(crate) async fn kicked() -> Self {
         let space = Space::new();
         let broker = space.broker().await;
         let queue = Role::Render.queue();
         broker.declare(queue).await.expect("declared");
         let task = long_render(&space);
         let tasks = space.tasks(&broker).await;
-        tasks.kick(task).await.expect("kicked");
-        Self { space, broker }
+        let id = tasks.kick(task).await.expect("kicked").id().clone();
+        Self { space, broker, id }
     }
 
     /// A worker that has begun to render: there is an ffmpeg, and what it writes grows.
-    pub(super) async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
+    pub(crate) async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
         let worker = self.space.start("sapari-render", &["--drain-grace", grace]);
         until("an export that grows", || self.export_bytes() > ENOUGH).await;
         let ffmpeg = worker.children("ffmpeg");

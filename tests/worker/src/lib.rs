@@ -11,8 +11,8 @@ use sapari_runtime::queue::Queue;
 use sapari_runtime::worker::Worker;
 
 pub use notes::{Note, NoteBook, now_us};
-pub use tasks::{Bang, Block, Bulky, Crash, Deaf, Flaky, Jot, Nap};
-use tasks::{bang, block, bulky, crash, deaf, flaky, jot, nap};
+pub use tasks::{Ask, Bang, Block, Bulky, Crash, Deaf, Flaky, Jot, Nap, Pair};
+use tasks::{ask, bang, block, bulky, crash, deaf, flaky, jot, nap, pair};
 
 /// The role's queue.
 pub const QUEUE: Queue = Queue::named("faults").levels(4);
@@ -64,5 +64,7 @@ pub fn worker(notes: NoteBook) -> Worker<NoteBook> {
         .task::<flaky>()
         .task::<bulky>()
         .task::<bang>()
+        .task::<pair>()
+        .task::<ask>()
         .slots(8)
 }

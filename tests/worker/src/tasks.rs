@@ -9,13 +9,14 @@ use tokio::time::{Instant, sleep};
 
 const POLICY: Policy = Policy::DEFAULT
     .timeout(minutes(2))
+    .abort_after(Duration::from_secs(1))
     .backoff(Backoff::exponential(
         Duration::from_millis(200),
         Duration::from_millis(400),
     ));
 
 macro_rules! tasks {
-    ($($(#[$doc:meta])* $name:literal $task:ident { $($field:ident: $type:ty),* } -> $output:ty;)*) => {$(
+    ($($(#[$doc:meta])* $name:literal $task:ident { $($field:ident: $type:ty),* } -> $output:ty, $policy:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Default, Serialize, Deserialize)]
         pub struct $task {
@@ -25,7 +26,7 @@ macro_rules! tasks {
         impl Task for $task {
             const NAME: &'static str = $name;
             const QUEUE: Queue = crate::QUEUE;
-            const POLICY: Policy = POLICY;
+            const POLICY: Policy = $policy;
             type Output = $output;
         }
     )*};
@@ -33,21 +34,25 @@ macro_rules! tasks {
 
 tasks! {
     /// Returns its process. The padding is dead weight.
-    "jot" Jot { padding: String } -> u32;
+    "jot" Jot { padding: String } -> u32, POLICY;
     /// Sleeps, and wakes up when it is asked to end.
-    "nap" Nap { millis: u64 } -> bool;
+    "nap" Nap { millis: u64 } -> bool, POLICY;
     /// Sleeps, whoever asks it to end.
-    "deaf" Deaf { millis: u64 } -> ();
+    "deaf" Deaf { millis: u64 } -> (), POLICY;
     /// Blocks its thread.
-    "block" Block { millis: u64 } -> ();
+    "block" Block { millis: u64 } -> (), POLICY.timeout(Duration::from_secs(1));
     /// Takes its process along.
-    "crash" Crash {} -> ();
+    "crash" Crash {} -> (), POLICY;
     /// Fails in its first attempts.
-    "flaky" Flaky { failures: u32 } -> u32;
+    "flaky" Flaky { failures: u32 } -> u32, POLICY;
     /// Returns that many bytes.
-    "bulky" Bulky { bytes: usize } -> String;
+    "bulky" Bulky { bytes: usize } -> String, POLICY;
     /// Panics.
-    "bang" Bang {} -> ();
+    "bang" Bang {} -> (), POLICY;
+    /// Sleeps, two at once at most.
+    "pair" Pair { millis: u64 } -> (), POLICY.limit(Limit::at_once(2));
+    /// Kicks a nap that is to be the only one, and says which one that is, and whether it was this kick's.
+    "ask" Ask { key: String } -> (String, bool), POLICY;
 }
 
 /// Nothing is wrong with it.
@@ -109,4 +114,20 @@ pub(crate) async fn bulky(args: Bulky) -> TaskResult<String> {
 #[task]
 pub(crate) async fn bang(_args: Bang) -> TaskResult<()> {
     panic!("bang, as it was asked to")
+}
+
+/// Its limit is what matters.
+#[task]
+pub(crate) async fn pair(args: Pair) -> TaskResult<()> {
+    sleep(Duration::from_millis(args.millis)).await;
+    Ok(())
+}
+
+/// As long as the nap lasts, every worker gets the same answer.
+#[task]
+pub(crate) async fn ask(args: Ask, cx: TaskContext) -> TaskResult<(String, bool)> {
+    let nap = cx.tasks().kick(Nap { millis: 3000 });
+    let kicked = nap.unique_for(minutes(1)).by(args.key).await?;
+    let is_new = kicked.is_new();
+    Ok((kicked.handle().id().to_string(), is_new))
 }

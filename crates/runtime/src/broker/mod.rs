@@ -29,7 +29,6 @@ pub use liveness::{Connections, LevelLiveness, Liveness};
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route, label};
 use crate::queue::{Level, Queue};
-use crate::worker::parking::Turn;
 
 /// The longest delay that a broker takes: 13.6 years.
 pub const MAX_DELAY: Duration = Duration::from_millis(u32::MAX as u64 * 100);
@@ -221,8 +220,6 @@ pub struct Delivery {
     pub level: Level,
     /// Whether the broker says that it was delivered before.
     pub redelivered: bool,
-    /// Its turn, if it has waited in this process for a place in a limit.
-    pub(crate) turn: Option<Turn>,
     receipt: Box<dyn Receipt>,
 }
 
@@ -241,7 +238,6 @@ impl Delivery {
             headers,
             level,
             redelivered,
-            turn: None,
             receipt,
         }
     }

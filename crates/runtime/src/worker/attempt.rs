@@ -14,11 +14,12 @@ use tracing::Instrument;
 
 use super::admit::{Course, admit};
 use super::engine::Engine;
+use super::parking::Taken;
 use super::plan::Registered;
 use super::reception::Reception;
 use super::running::Place;
 use super::settle::{self, Ending, settle};
-use crate::broker::{Delivery, Receipt};
+use crate::broker::Receipt;
 use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::TaskError;
@@ -75,17 +76,18 @@ impl Drop for Slot {
 }
 
 /// Runs and settles one delivery. The slot is free again when this ends.
-pub(super) async fn attempt(engine: Arc<Engine>, delivery: Delivery, mut slot: Slot) {
+pub(super) async fn attempt(engine: Arc<Engine>, taken: Taken, mut slot: Slot) {
     // The handler's panics are caught further in, and are failures. One that reaches this is a bug of the runtime: the receipt
     // is dropped, which hands the message back.
-    if let Err(panic) = panics::catch_async(receive(&engine, delivery, &mut slot)).await {
+    if let Err(panic) = panics::catch_async(receive(&engine, taken, &mut slot)).await {
         tracing::error!(error = %panic.into_error(), "the runtime panicked around a task; please report it");
         sleep(REST).await;
     }
 }
 
-async fn receive(engine: &Arc<Engine>, delivery: Delivery, slot: &mut Slot) {
-    let (mut reception, receipt) = Reception::of(delivery);
+async fn receive(engine: &Arc<Engine>, taken: Taken, slot: &mut Slot) {
+    let (mut reception, receipt) = Reception::of(taken.delivery);
+    reception.turn = taken.turn;
     if engine.interrupt.is_cancelled() {
         // The worker ends: what has not begun does not begin.
         return settle::hand_back(receipt).await;

@@ -12,9 +12,10 @@ use tokio_util::task::TaskTracker;
 use super::admit::slots_of;
 use super::attempt::{self, Slot};
 use super::engine::Engine;
+use super::parking::Taken;
 use super::plan::Plan;
 use super::{Servers, WorkerError, drain, keeper, parking, settle};
-use crate::broker::{Consumer, Delivery, prefetch};
+use crate::broker::{Consumer, prefetch};
 use crate::vitals::Working;
 
 /// How long a delivery that needs more slots than are free waits for them before it goes back.
@@ -105,7 +106,7 @@ async fn take_until(
             () = shutdown.cancelled() => return Ok(()),
             taken = take_one(engine, consumer, &mut wanted) => match taken {
                 // Boxed: spawning moves a future several times over, and this one has kilobytes.
-                Some((delivery, slot)) => attempts.spawn(Box::pin(attempt::attempt(Arc::clone(engine), delivery, slot))),
+                Some((taken, slot)) => attempts.spawn(Box::pin(attempt::attempt(Arc::clone(engine), taken, slot))),
                 None => return Err(WorkerError::ConsumerGone(engine.queue)),
             },
         };
@@ -118,7 +119,7 @@ async fn take_one(
     engine: &Engine,
     consumer: &mut dyn Consumer,
     wanted: &mut u32,
-) -> Option<(Delivery, Slot)> {
+) -> Option<(Taken, Slot)> {
     loop {
         engine.heard.resumed().await;
         let slots = free_slots(engine, consumer, *wanted).await?;
@@ -126,21 +127,21 @@ async fn take_one(
         if engine.heard.is_paused() {
             continue;
         }
-        let delivery = tokio::select! {
+        let taken = tokio::select! {
             biased;
             () = engine.heard.paused() => continue,
-            delivery = next(engine, consumer) => delivery?,
+            taken = next(engine, consumer) => taken?,
         };
-        let cost = slots_of(engine, &*delivery.headers);
+        let cost = slots_of(engine, &*taken.delivery.headers);
         match fit(&engine.slots, slots, cost).await {
             Some(slots) => {
                 *wanted = 1;
-                return Some((delivery, Slot::of(slots, engine)));
+                return Some((taken, Slot::of(slots, engine)));
             }
             // Others go on; the next one is taken when there is enough for this one.
             None => {
                 *wanted = cost;
-                settle::hand_back_unread(delivery).await;
+                settle::hand_back_unread(taken.delivery).await;
             }
         }
     }
@@ -154,7 +155,8 @@ async fn free_slots(
 ) -> Option<OwnedSemaphorePermit> {
     let handing_back = async {
         loop {
-            settle::hand_back_unread(engine.parking.overdue().await).await;
+            let overdue = engine.parking.overdue().await;
+            settle::hand_back_unread(overdue.delivery).await;
         }
     };
     tokio::select! {
@@ -166,20 +168,20 @@ async fn free_slots(
 }
 
 /// The next delivery: of those over a limit whose turn has come, or of the broker's, whichever is on the higher level.
-async fn next(engine: &Engine, consumer: &mut dyn Consumer) -> Option<Delivery> {
+async fn next(engine: &Engine, consumer: &mut dyn Consumer) -> Option<Taken> {
     loop {
         if let Some(level) = engine.parking.level_due() {
-            let higher = consumer.take_above(level);
-            if let Some(delivery) = higher.or_else(|| engine.parking.take_due()) {
-                if delivery.is_lost() {
+            let higher = consumer.take_above(level).map(Taken::from);
+            if let Some(taken) = higher.or_else(|| engine.parking.take_due()) {
+                if taken.delivery.is_lost() {
                     continue;
                 }
-                return Some(delivery);
+                return Some(taken);
             }
         }
         tokio::select! {
             biased;
-            delivery = consumer.next() => return delivery,
+            delivery = consumer.next() => return delivery.map(Taken::from),
             () = engine.parking.due() => {}
         }
     }

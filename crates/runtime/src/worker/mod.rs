@@ -9,7 +9,7 @@ mod engine;
 mod heard;
 mod intake;
 mod keeper;
-pub(crate) mod parking;
+mod parking;
 mod plan;
 mod reception;
 pub(crate) mod running;

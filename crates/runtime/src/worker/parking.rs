@@ -21,7 +21,7 @@ const BEHIND: Duration = Duration::from_secs(2);
 
 /// Deliveries over a limit.
 #[derive(Default)]
-pub(crate) struct Parking {
+pub(super) struct Parking {
     // A std mutex: held for one operation on the lists, never across an await.
     lists: Mutex<Lists>,
     changed: Notify,
@@ -34,8 +34,23 @@ struct Lists {
     trying: Vec<Vec<String>>,
 }
 
+/// A delivery that is about to start, and its turn if it waited here for a place in a limit.
+pub(super) struct Taken {
+    pub(super) delivery: Delivery,
+    pub(super) turn: Option<Turn>,
+}
+
+impl From<Delivery> for Taken {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            delivery,
+            turn: None,
+        }
+    }
+}
+
 /// The turn of a delivery that waited: its kind waits until this is dropped.
-pub(crate) struct Turn {
+pub(super) struct Turn {
     parking: Arc<Parking>,
     gates: Vec<String>,
 }
@@ -115,18 +130,20 @@ impl Parking {
     }
 
     /// The first whose turn it may be, highest level first.
-    pub(super) fn take_due(self: &Arc<Self>) -> Option<Delivery> {
+    pub(super) fn take_due(self: &Arc<Self>) -> Option<Taken> {
         let mut lists = self.lock();
         let place = lists.first_due(Instant::now())?;
         let parked = lists.waiting.remove(place)?;
         lists.trying.push(parked.gates.clone());
         drop(lists);
-        let mut delivery = parked.delivery;
-        delivery.turn = Some(Turn {
+        let turn = Turn {
             parking: Arc::clone(self),
             gates: parked.gates,
-        });
-        Some(delivery)
+        };
+        Some(Taken {
+            delivery: parked.delivery,
+            turn: Some(turn),
+        })
     }
 
     /// The level of the first whose turn it may be.
@@ -165,14 +182,14 @@ impl Parking {
     }
 
     /// For while no slot is free: takes out what could have started and waited too long. Never returns nothing; cancel-safe.
-    pub(super) async fn overdue(self: &Arc<Self>) -> Delivery {
+    pub(super) async fn overdue(self: &Arc<Self>) -> Taken {
         loop {
             let changed = self.changed.notified();
             let next = self.lock().next_due().map(|due| due + HOLD);
             match next {
                 Some(at) if at <= Instant::now() => {
-                    if let Some(delivery) = self.take_due() {
-                        return delivery;
+                    if let Some(taken) = self.take_due() {
+                        return taken;
                     }
                     changed.await;
                 }
@@ -270,7 +287,7 @@ mod tests {
     fn taken(parking: &Arc<Parking>) -> Option<String> {
         parking
             .take_due()
-            .map(|delivery| String::from_utf8(delivery.body).expect("text"))
+            .map(|taken| String::from_utf8(taken.delivery.body).expect("text"))
     }
 
     fn park(parking: &Parking, name: &str, level: u8, on: &str, wait: u64) {
@@ -305,7 +322,7 @@ mod tests {
         park(&parking, "b", 0, "x", 0);
         let turn = parking.take_due().expect("a");
         assert_eq!(taken(&parking), None);
-        let level = turn.level;
+        let level = turn.delivery.level;
         assert!(parking.queue_behind(level, &gate("x")).is_some());
         drop(turn);
         assert_eq!(taken(&parking).as_deref(), Some("b"));
@@ -333,7 +350,7 @@ mod tests {
         parking.due().await;
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
         let overdue = parking.overdue().await;
-        assert_eq!(overdue.body, b"a");
+        assert_eq!(overdue.delivery.body, b"a");
         assert_eq!(begun.elapsed(), Duration::from_secs(5) + HOLD);
     }
 

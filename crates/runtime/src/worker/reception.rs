@@ -31,9 +31,8 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    pub(super) fn of(mut delivery: Delivery) -> (Self, Box<dyn Receipt>) {
+    pub(super) fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
         let (level, redelivered) = (delivery.level, delivery.redelivered);
-        let turn = delivery.turn.take();
         let (body, headers, receipt) = delivery.take_apart();
         let message = Message::decode(&body).map(Arc::new);
         let label = message.as_ref().ok().and_then(|message| message.kick());
@@ -45,7 +44,7 @@ impl Reception {
             headers,
             level,
             redelivered,
-            turn,
+            turn: None,
         };
         (reception, receipt)
     }

@@ -267,6 +267,7 @@ pub(super) async fn come_back(
     let Ok(message) = &reception.message else {
         return hand_back(receipt).await;
     };
+    tracing::info!(task_id = %message.id, ?after, "came again while it runs");
     let mut message = Message::clone(message);
     message.labels.set_text(label::KICK, &*reception.kick);
     let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);

@@ -18,6 +18,18 @@ pub(crate) fn broker_url() -> String {
     variable("SAPARI_BROKER_URL").unwrap_or_else(|| DEFAULT_BROKER_URL.to_owned())
 }
 
+/// The broker's host and port.
+pub(crate) fn broker_place() -> String {
+    let url = broker_url();
+    let after = url.rsplit_once('@').map_or(&*url, |(_, after)| after);
+    let after = after.trim_start_matches("amqp://");
+    after
+        .split(['/', '?'])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 pub(crate) fn result_url() -> String {
     variable("SAPARI_RESULT_URL").unwrap_or_else(|| DEFAULT_RESULT_URL.to_owned())
 }

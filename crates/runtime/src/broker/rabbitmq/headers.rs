@@ -114,9 +114,6 @@ fn text(value: &AMQPValue) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
-    use lapin::protocol::BasicProperties;
     use lapin::types::{ByteArray, FieldArray};
 
     use super::*;

@@ -1,12 +1,14 @@
 //! The right to settle one delivery, on the channel that it came on. Decides nothing: the channel's ack window does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::message::Delivery as Arrived;
 
 use super::acks::Acks;
 use super::headers;
+use super::hold::hold;
 use crate::broker::{Delivery, Lost, Receipt};
 use crate::queue::Level;
 
@@ -20,6 +22,12 @@ impl Incoming {
     /// False when the broker has taken it back already, and delivers it again.
     pub(super) fn usable(&self) -> bool {
         self.arrived.acker.usable()
+    }
+
+    /// How long it waits here for a slot.
+    pub(super) fn hold(&self) -> Duration {
+        let headers = self.arrived.properties.headers().as_ref();
+        hold(headers, self.arrived.redelivered)
     }
 
     pub(super) fn delivery(self, level: Level) -> Delivery {

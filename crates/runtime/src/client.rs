@@ -13,7 +13,8 @@ use crate::broker::Broker;
 use crate::handle::{AnyHandle, Handle};
 use crate::ledger::Ledger;
 use crate::message::{
-    Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, unix_seconds,
+    Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, new_kick_again,
+    unix_seconds,
 };
 use crate::middleware::{Middleware, Stack};
 pub use crate::outbound::KickError;
@@ -160,6 +161,7 @@ macro_rules! order_methods {
         /// An id of your own. Kicking twice with one id makes two messages with one result.
         pub fn id(mut self, id: MessageId) -> Self {
             self.order.id = id;
+            self.order.own_id = true;
             self
         }
 
@@ -227,6 +229,8 @@ pub(crate) struct Order<'a> {
     queue: Queue,
     args: Result<Args, ArgsError>,
     pub(crate) id: MessageId,
+    /// Whether the caller chose the id, and may choose it again.
+    own_id: bool,
     priority: Priority,
     pub(crate) delay: Duration,
     expires: Option<Duration>,
@@ -249,6 +253,7 @@ impl<'a> Order<'a> {
             queue,
             args,
             id: MessageId::new(),
+            own_id: false,
             priority,
             delay: Duration::ZERO,
             expires: None,
@@ -279,7 +284,11 @@ impl<'a> Order<'a> {
         }
         labels.set_int(label::PRIORITY, i64::from(self.priority.number()));
         labels.set_float(label::QUEUED_AT, unix_seconds_after(self.delay));
-        labels.set_text(label::KICK, new_kick());
+        let kick = match self.own_id {
+            true => new_kick_again(),
+            false => new_kick(),
+        };
+        labels.set_text(label::KICK, kick);
         let route = Route {
             queue: self.queue,
             level: self.queue.level(self.priority),

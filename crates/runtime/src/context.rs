@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -13,6 +14,9 @@ use crate::job::Job;
 use crate::ledger::Progress;
 use crate::message::{Labels, MessageId};
 use crate::worker::running::Underway;
+
+/// The most that a progress detail may take as JSON, in bytes.
+const MAX_DETAIL_BYTES: usize = 16 * 1024;
 
 /// A handler's surroundings. Cheap to clone.
 #[derive(Clone)]
@@ -48,9 +52,13 @@ impl TaskContext {
     }
 
     /// Says how far the task is: a fraction in 0..=1, and anything beside it. Cheap, and never waits: the last word is written
-    /// down every half a second or so, where the handle and a TaskIQ client find it.
+    /// down every half a second or so, where the handle and a TaskIQ client find it. A detail of over 16 KiB is left out.
     pub fn progress(&self, fraction: f64, detail: impl Serialize) {
         let detail = serde_json::to_value(detail).unwrap_or_default();
+        let detail = match detail.to_string().len() {
+            0..=MAX_DETAIL_BYTES => detail,
+            _ => Value::Null,
+        };
         self.underway.say(Progress::started(fraction, detail));
         self.written.notify_one();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::error::joined;
-use crate::ledger::{Cancel, CancelAnswer, LedgerError, Progress};
+use crate::ledger::{Cancel, CancelAnswer, LedgerError, Progress, Sighting};
 use crate::message::{MessageId, unix_millis};
 use crate::result::{Failure, Record, ResultError, Results};
 use crate::task::Task;
@@ -124,11 +124,17 @@ impl AnyHandle {
     /// # Errors
     /// [`AskError`]: nobody knows whether the workers will be told.
     pub async fn cancel(&self) -> Result<CancelAnswer, AskError> {
-        if self.results.load(&self.id).await?.is_some() {
+        let ledger = self.results.ledger();
+        // A run under way is that of a later kick, whatever an earlier one has left.
+        let ended = matches!(
+            ledger.sighting(&self.id).await?,
+            None | Some(Sighting::Finished)
+        );
+        if ended && self.results.load(&self.id).await?.is_some() {
             return Ok(CancelAnswer::AlreadyEnded);
         }
         let (id, at) = (self.id.clone(), unix_millis());
-        self.results.ledger().cancel(&Cancel { id, at }).await?;
+        ledger.cancel(&Cancel { id, at }).await?;
         Ok(CancelAnswer::Requested)
     }
 

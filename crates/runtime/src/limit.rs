@@ -35,7 +35,7 @@ impl Limit {
         }
     }
 
-    /// At most `starts` in any time of `per`: a burst of as many, then evenly spread. At least one.
+    /// At most `starts` in any time of `per`. At least one.
     #[must_use]
     pub const fn rate(starts: u32, per: Duration) -> Self {
         let starts = if starts == 0 { 1 } else { starts };

@@ -88,7 +88,11 @@ impl<'a, T: Task> UniqueKick<'a, T> {
         let (tasks, id) = (self.order.tasks, self.order.id.clone());
         let ledger = tasks.ledger();
         if let Reserved::Taken(other) = ledger.reserve(&key, &id, self.window).await? {
-            return Ok(Kicked::Existing(tasks.handle(other)));
+            if !ledger.is_cancelled(&other).await? {
+                return Ok(Kicked::Existing(tasks.handle(other)));
+            }
+            // What was cancelled stands for nothing any more, although it has not been settled yet.
+            ledger.replace(&key, &id, self.window).await?;
         }
         if self.mode == Mode::UntilDone {
             self.order.extra.set_text(label::UNIQUE, &key);

@@ -44,6 +44,12 @@ pub trait Cancels {
     /// [`LedgerError`].
     async fn cancels(&self, since: u64) -> Result<Vec<Cancel>, LedgerError>;
 
+    /// Whether a cancel of this message was asked for and is not carried out yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn is_cancelled(&self, id: &MessageId) -> Result<bool, LedgerError>;
+
     /// The cancel has been carried out.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub struct Gate {
 pub enum GateKind {
     /// At most so many at once.
     AtOnce(u32),
-    /// At most so many starts in any such time, evenly spread after a burst of as many.
+    /// At most so many starts in any such time.
     Rate {
         /// How many.
         starts: u32,

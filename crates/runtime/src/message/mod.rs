@@ -131,7 +131,7 @@ impl Message {
         of_this_life
             .iter()
             .for_each(|name| self.labels.remove(name));
-        self.labels.set_text(label::KICK, new_kick());
+        self.labels.set_text(label::KICK, new_kick_again());
         self
     }
 
@@ -169,8 +169,8 @@ impl Message {
     }
 }
 
-/// What tells one kick from every other: when it was, so that an older cancel is not taken for its own; a random value of this
-/// process; and a number. Random bytes for each would be a system call for each.
+/// What tells one kick from every other: when it was; a random value of this process; and a number. Random bytes for each would
+/// be a system call for each.
 pub(crate) fn new_kick() -> String {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().1);
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -178,13 +178,20 @@ pub(crate) fn new_kick() -> String {
     format!("{now:x}-{:016x}-{number:x}", *PROCESS)
 }
 
-/// When the kick was, in milliseconds since 1970, if it says so.
+/// The same, for an id of the caller's own that may be kicked again: an older cancel is then not meant. An id of ours is
+/// kicked once, whatever the clocks of two machines say.
+pub(crate) fn new_kick_again() -> String {
+    new_kick() + "-again"
+}
+
+/// When the kick was, in milliseconds since 1970, if its id may have been kicked before.
 pub(crate) fn kicked_at(kick: &str) -> Option<u64> {
     let mut parts = kick.split('-');
     let (at, process, number) = (parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str| u64::from_str_radix(part, 16).ok();
     let ours = process.len() == 16 && hex(process).is_some() && hex(number).is_some();
-    (ours && parts.next().is_none()).then(|| hex(at))?
+    let again = parts.next() == Some("again");
+    (ours && again && parts.next().is_none()).then(|| hex(at))?
 }
 
 /// Now, in seconds since 1970: what travels with a message as the time it was queued.

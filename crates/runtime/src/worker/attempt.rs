@@ -35,7 +35,7 @@ use crate::task::Policy;
 /// How long a slot rests after settling itself panicked: the message goes back, and must not go round as fast as it can.
 const REST: Duration = seconds(5);
 /// How long a delivery that found no room among those over a limit stays away.
-const NO_ROOM: Duration = seconds(1);
+const NO_ROOM: Duration = seconds(5);
 
 /// The slots of one attempt. Given back when dropped, unless the watchdog gave them to others because the attempt is stuck.
 pub(super) struct Slot {

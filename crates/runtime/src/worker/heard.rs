@@ -113,15 +113,19 @@ pub(super) fn is_meant(cancelled_at: u64, kick: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{new_kick, unix_millis};
+    use crate::message::{new_kick, new_kick_again, unix_millis};
 
     #[test]
     fn a_kick_that_came_after_the_cancel_is_not_meant() {
-        let kick = new_kick();
+        let kick = new_kick_again();
         let now = unix_millis();
         assert!(is_meant(now + 1, &kick));
         assert!(!is_meant(now - 60_000, &kick));
         assert!(is_meant(now - 60_000, "one of Python's"));
+        assert!(
+            is_meant(now - 60_000, &new_kick()),
+            "an id of ours is kicked once"
+        );
     }
 
     #[test]

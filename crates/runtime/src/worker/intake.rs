@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,10 +16,16 @@ use super::parking::Taken;
 use super::plan::Plan;
 use super::{Servers, WorkerError, drain, keeper, parking, settle};
 use crate::broker::{Consumer, prefetch};
+use crate::queue::Level;
 use crate::vitals::Working;
 
 /// How long a delivery that needs more slots than are free waits for them before it goes back.
 const HOLD: Duration = Duration::from_millis(400);
+
+/// How long slots are kept for a delivery at most: another worker may have run it meanwhile.
+const RESERVED: Duration = Duration::from_secs(30);
+/// How often a reserve lets a higher level through.
+const LOOK_HIGHER: Duration = Duration::from_millis(200);
 
 impl Plan {
     /// Runs it: see [`Worker::run`](super::Worker::run).
@@ -98,13 +104,12 @@ async fn take_until(
     attempts: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    // How many slots to have before the next delivery is taken.
-    let mut wanted = 1;
+    let mut reserve = None;
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            taken = take_one(engine, consumer, &mut wanted) => match taken {
+            taken = take_one(engine, consumer, &mut reserve) => match taken {
                 // Boxed: spawning moves a future several times over, and this one has kilobytes.
                 Some((taken, slot)) => attempts.spawn(Box::pin(attempt::attempt(Arc::clone(engine), taken, slot))),
                 None => return Err(WorkerError::ConsumerGone(engine.queue)),
@@ -113,38 +118,79 @@ async fn take_until(
     }
 }
 
+/// Slots are kept for a delivery that needed more than were free: those of its level and below wait until it has them, or until
+/// somebody else may have run it.
+struct Reserve {
+    slots: u32,
+    level: Level,
+    until: Instant,
+}
+
 /// First a slot, then a delivery: the highest level is chosen when the slot is free, not before. Until then, what waits here
 /// goes back to where a worker with a free slot can take it.
 async fn take_one(
     engine: &Engine,
     consumer: &mut dyn Consumer,
-    wanted: &mut u32,
+    reserve: &mut Option<Reserve>,
 ) -> Option<(Taken, Slot)> {
     loop {
         engine.heard.resumed().await;
-        let slots = free_slots(engine, consumer, *wanted).await?;
+        let (slots, taken) = match reserve {
+            Some(kept) if Instant::now() >= kept.until => {
+                *reserve = None;
+                continue;
+            }
+            Some(kept) => match reserved(engine, consumer, kept).await? {
+                Some((slots, None)) => {
+                    *reserve = None;
+                    (slots, None)
+                }
+                Some(higher) => higher,
+                None => continue,
+            },
+            None => (free_slots(engine, consumer, 1).await?, None),
+        };
         // Paused while it waited: then nothing is taken.
-        if engine.heard.is_paused() {
-            continue;
-        }
-        let taken = tokio::select! {
-            biased;
-            () = engine.heard.paused() => continue,
-            taken = next(engine, consumer) => taken?,
+        let taken = match taken {
+            Some(taken) => taken,
+            None if engine.heard.is_paused() => continue,
+            None => tokio::select! {
+                biased;
+                () = engine.heard.paused() => continue,
+                taken = next(engine, consumer) => taken?,
+            },
         };
         let cost = slots_of(engine, &*taken.delivery.headers);
         match fit(&engine.slots, slots, cost).await {
-            Some(slots) => {
-                *wanted = 1;
-                return Some((taken, Slot::of(slots, engine)));
-            }
-            // Others go on; the next one is taken when there is enough for this one.
+            Some(slots) => return Some((taken, Slot::of(slots, engine))),
+            // Others go on; it is taken when there is enough for it.
             None => {
-                *wanted = cost;
+                reserve.get_or_insert(Reserve {
+                    slots: cost,
+                    level: taken.delivery.level,
+                    until: Instant::now() + RESERVED,
+                });
                 settle::hand_back_unread(taken.delivery).await;
             }
         }
     }
+}
+
+/// All slots of the reserve; or one, and a delivery of a higher level for it; or nothing yet.
+async fn reserved(
+    engine: &Engine,
+    consumer: &mut dyn Consumer,
+    reserve: &Reserve,
+) -> Option<Option<(OwnedSemaphorePermit, Option<Taken>)>> {
+    let all = timeout(LOOK_HIGHER, free_slots(engine, consumer, reserve.slots)).await;
+    if let Ok(slots) = all {
+        return Some(Some((slots?, None)));
+    }
+    let Ok(slot) = Arc::clone(&engine.slots).try_acquire_owned() else {
+        return Some(None);
+    };
+    let higher = consumer.take_above(reserve.level);
+    Some(higher.map(|delivery| (slot, Some(Taken::from(delivery)))))
 }
 
 /// Waits for free slots; meanwhile what others could start goes back.

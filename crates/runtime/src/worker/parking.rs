@@ -13,7 +13,7 @@ use crate::ledger::Gate;
 use crate::queue::Level;
 
 /// The most that wait on each level.
-pub(super) const PER_LEVEL: usize = 32;
+pub(super) const PER_LEVEL: usize = 128;
 /// How long a delivery that could start waits for a slot here before it goes back, for a worker that has one.
 const HOLD: Duration = Duration::from_millis(400);
 /// How long one behind another waits if nobody tells it that its turn has come.

@@ -133,7 +133,7 @@ impl Underway {
             .stop
             .asked_at()
             .map_or(by_itself, |asked| asked.min(by_itself));
-        asked + self.tidy_up + MARGIN
+        asked + self.tidy_up.min(CENTURY) + MARGIN
     }
 
     /// How long it has been under way.

@@ -235,6 +235,10 @@ async fn again(
     let labels = &mut message.labels;
     labels.set_float(label::QUEUED_AT, unix_seconds_after(after));
     labels.set_text(label::KICK, &*reception.kick);
+    if ending.place.is_some() {
+        // What has started is not superseded any more.
+        labels.remove(label::DEBOUNCE);
+    }
     if matches!(ending.outcome, Outcome::Retry { .. }) {
         history::write(labels, &history_of(engine, reception, ending, Some(after)));
     }
@@ -301,7 +305,7 @@ pub(super) async fn acknowledge_copy(
 ) {
     let id = reception.id();
     let task_id = id.as_ref().map_or("", MessageId::as_str);
-    tracing::info!(task_id, "{why}: acked, not run again");
+    tracing::info!(task_id, why, "came again: acked, not run again");
     ack(receipt).await;
 }
 

@@ -28,9 +28,6 @@ use crate::queue::{Level, Queue};
 /// The most that handing back at a stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a delivery waits for a slot before it goes back.
-const HOLD: Duration = Duration::from_millis(400);
-
 /// Consumes every level of one queue.
 pub(super) struct RabbitConsumer {
     // Highest level first.
@@ -48,7 +45,7 @@ struct Buffered {
     level: Level,
     deliveries: mpsc::Receiver<Incoming>,
     window: Arc<Window>,
-    /// What has come and waits for a slot, and since when.
+    /// What has come and waits for a slot, and until when.
     waiting: VecDeque<(Instant, Incoming)>,
 }
 
@@ -203,32 +200,29 @@ impl Buffered {
 
     fn take_in(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(incoming)) = self.deliveries.poll_recv(cx) {
-            self.waiting.push_back((Instant::now(), incoming));
+            let until = Instant::now() + incoming.hold();
+            self.waiting.push_back((until, incoming));
         }
     }
 
-    /// When the oldest that waits has waited long enough; registers for what comes next.
+    /// When the first of those that wait has waited long enough; registers for what comes next.
     fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         self.take_in(cx);
-        self.waiting.front().map(|(since, _)| *since + HOLD)
+        self.waiting.iter().map(|(until, _)| *until).min()
     }
 
-    /// Hands back what has waited long enough. If nobody else can start it either, it comes
-    /// again: a few times a second, which costs next to nothing.
+    /// Hands back what has waited long enough. If nobody else can start it either, it comes again: a few times a second, which
+    /// costs next to nothing.
     fn hand_back_overdue(&mut self) {
-        let latest = Instant::now().checked_sub(HOLD);
-        while let Some(incoming) = latest.and_then(|latest| self.pop_older_than(latest)) {
+        let now = Instant::now();
+        let waiting = std::mem::take(&mut self.waiting);
+        let (overdue, early) = waiting.into_iter().partition(|(until, _)| *until <= now);
+        self.waiting = early;
+        let overdue: VecDeque<(Instant, Incoming)> = overdue;
+        for (_, incoming) in overdue {
             // By dropping the receipt: whoever waits for this may stop waiting at any time, and then it still goes back.
             drop(incoming.receipt());
         }
-    }
-
-    fn pop_older_than(&mut self, latest: Instant) -> Option<Incoming> {
-        let (since, _) = self.waiting.front()?;
-        if *since > latest {
-            return None;
-        }
-        self.waiting.pop_front().map(|(_, incoming)| incoming)
     }
 
     async fn hand_all_back(&mut self) {

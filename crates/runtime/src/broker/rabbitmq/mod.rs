@@ -9,6 +9,7 @@ mod consume;
 mod declare;
 mod delay;
 mod headers;
+mod hold;
 mod inspect;
 mod lane;
 mod publish;

@@ -1,6 +1,7 @@
 //! The right to settle one delivery, on the channel that it came on. Decides nothing: the channel's ack window does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::message::Delivery as Arrived;
@@ -8,6 +9,7 @@ use lapin::protocol::BasicProperties;
 
 use super::acks::Acks;
 use super::headers;
+use super::hold::hold;
 use crate::broker::{Delivery, Lost, Receipt};
 use crate::queue::Level;
 
@@ -21,6 +23,12 @@ impl Incoming {
     /// False when the broker has taken it back already, and delivers it again.
     pub(super) fn usable(&self) -> bool {
         self.arrived.acker.usable()
+    }
+
+    /// How long it waits here for a slot.
+    pub(super) fn hold(&self) -> Duration {
+        let headers = self.arrived.properties.headers().as_ref();
+        hold(headers, self.arrived.redelivered)
     }
 
     pub(super) fn delivery(self, level: Level) -> Delivery {

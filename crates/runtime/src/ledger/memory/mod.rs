@@ -114,6 +114,10 @@ impl Cancels for MemoryLedger {
         Ok(young.cloned().collect())
     }
 
+    async fn is_cancelled(&self, id: &MessageId) -> Result<bool, LedgerError> {
+        Ok(self.lock().cancels.contains_key(id))
+    }
+
     async fn cancelled(&self, id: &MessageId) -> Result<(), LedgerError> {
         self.lock().cancels.remove(id);
         Ok(())

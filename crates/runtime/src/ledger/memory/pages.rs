@@ -1,6 +1,6 @@
 //! What the ledger in this process holds, and what may be done with it, one page for each kind.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +11,8 @@ use crate::message::MessageId;
 
 /// How long to wait for a place that nobody knows the end of.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// A time without an end is as good as a century.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How many writes pass between two sweeps of what has expired.
 const SWEEP_EVERY: u64 = 1024;
 
@@ -21,8 +23,8 @@ pub(super) struct Pages {
     pub(super) cancels: HashMap<MessageId, Cancel>,
     pub(super) uniques: HashMap<String, Kept<MessageId>>,
     pub(super) places: HashMap<String, HashMap<String, Instant>>,
-    /// When the next start of a rate would be on time.
-    pub(super) rates: HashMap<String, Instant>,
+    /// When each start of a rate is old enough to be forgotten, the oldest first.
+    pub(super) rates: HashMap<String, VecDeque<Instant>>,
     pub(super) workers: BTreeMap<(String, String), Kept<WorkerReport>>,
     pub(super) paused: BTreeSet<String>,
     pub(super) progress: HashMap<MessageId, Kept<Progress>>,
@@ -37,7 +39,6 @@ pub(super) struct Kept<T> {
 
 impl<T> Kept<T> {
     pub(super) fn for_long(value: T, time: Duration) -> Self {
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
         let until = Instant::now() + time.min(CENTURY);
         Self { value, until }
     }
@@ -82,7 +83,8 @@ impl Pages {
         self.runs.retain(|_, kept| kept.until > now);
         self.uniques.retain(|_, kept| kept.until > now);
         self.progress.retain(|_, kept| kept.until > now);
-        self.rates.retain(|_, next| *next > now);
+        self.rates
+            .retain(|_, ends| ends.back().is_some_and(|end| *end > now));
     }
 
     pub(super) fn begin(&mut self, run: &Run, lease: Duration) -> Standing {
@@ -150,11 +152,13 @@ impl Pages {
                     .filter(|(other, until)| *other != token && **until > now);
                 (others.count() >= most as usize).then_some(TRY_AGAIN)
             }
-            GateKind::Rate { starts, per } => {
-                let next = self.rates.get(&gate.name)?;
-                let burst = per.saturating_sub(per / starts.max(1));
-                let wait = next.saturating_duration_since(now + burst);
-                (!wait.is_zero()).then_some(wait)
+            GateKind::Rate { starts, .. } => {
+                let recent = self.rates.get(&gate.name)?.iter().filter(|end| **end > now);
+                let over = (recent.clone().count() + 1).checked_sub(starts.max(1) as usize)?;
+                recent
+                    .copied()
+                    .nth(over.checked_sub(1)?)
+                    .map(|end| end - now)
             }
         }
     }
@@ -167,9 +171,10 @@ impl Pages {
                 places.retain(|_, until| *until > now);
                 places.insert(token.to_owned(), now + lease);
             }
-            GateKind::Rate { starts, per } => {
-                let next = self.rates.entry(gate.name.clone()).or_insert(now);
-                *next = (*next).max(now) + per / starts.max(1);
+            GateKind::Rate { per, .. } => {
+                let ends = self.rates.entry(gate.name.clone()).or_default();
+                ends.retain(|end| *end > now);
+                ends.push_back(now + per.min(CENTURY));
             }
         }
     }

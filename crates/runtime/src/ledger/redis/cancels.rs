@@ -14,7 +14,7 @@ const MOST: usize = 100_000;
 
 impl RedisLedger {
     fn cancels_key(&self) -> String {
-        format!("{}:cancels", self.namespace)
+        format!("{} cancels", self.namespace)
     }
 }
 
@@ -37,6 +37,8 @@ impl Cancels for RedisLedger {
             .arg("-inf")
             .arg(forgotten)
             .ignore();
+        let kept = millis(CANCEL_REMEMBERED);
+        commands.cmd("PEXPIRE").arg(&key).arg(kept).ignore();
         commands.cmd("PUBLISH").arg(self.news()).arg("").ignore();
         Ok(self.line.run(&commands).await?)
     }
@@ -57,6 +59,16 @@ impl Cancels for RedisLedger {
             Some(Cancel { id, at: at as u64 })
         };
         Ok(pairs.into_iter().filter_map(cancel).collect())
+    }
+
+    async fn is_cancelled(&self, id: &MessageId) -> Result<bool, LedgerError> {
+        let mut commands = redis::pipe();
+        commands
+            .cmd("ZSCORE")
+            .arg(self.cancels_key())
+            .arg(id.as_str());
+        let (at,): (Option<f64>,) = self.line.run(&commands).await?;
+        Ok(at.is_some())
     }
 
     async fn cancelled(&self, id: &MessageId) -> Result<(), LedgerError> {

@@ -1,5 +1,5 @@
-//! Gates: places at once as a sorted set of tokens by the end of their lease, rates as the time at which the next start would
-//! be on time (the generic cell rate algorithm). All in microseconds of the server's clock.
+//! Gates as sorted sets by time: of tokens by the end of their lease, for places at once; of starts by the time at which they
+//! are old enough to be forgotten, for rates. All in microseconds of the server's clock.
 
 use std::time::Duration;
 
@@ -15,27 +15,26 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local token, lease, wait = ARGV[1], tonumber(ARGV[2]), 0
 for i = 1, #KEYS do
-  local kind, number, per = ARGV[3 * i], tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
-  if kind == 'places' then
-    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
-    local taken = redis.call('ZCARD', KEYS[i])
-    if redis.call('ZSCORE', KEYS[i], token) then taken = taken - 1 end
-    if taken >= number then wait = math.max(wait, 1000000) end
-  else
-    local due = tonumber(redis.call('GET', KEYS[i]) or now)
-    wait = math.max(wait, due - (now + per - per / number))
+  local kind, number = ARGV[3 * i], tonumber(ARGV[3 * i + 1])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+  local taken = redis.call('ZCARD', KEYS[i])
+  if redis.call('ZSCORE', KEYS[i], token) then taken = taken - 1 end
+  if taken >= number then
+    if kind == 'places' then
+      wait = math.max(wait, 1000000)
+    else
+      local frees = redis.call('ZRANGE', KEYS[i], taken - number, taken - number, 'WITHSCORES')
+      wait = math.max(wait, tonumber(frees[2]) - now)
+    end
   end
 end
 if wait > 0 then return math.ceil(wait) end
 for i = 1, #KEYS do
-  local kind, number, per = ARGV[3 * i], tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
-  if kind == 'places' then
-    redis.call('ZADD', KEYS[i], string.format('%.0f', now + lease), token)
-    redis.call('PEXPIRE', KEYS[i], math.ceil(lease / 1000) + 60000)
-  else
-    local due = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now) + per / number
-    redis.call('SET', KEYS[i], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000) + 1)
-  end
+  local kind, per = ARGV[3 * i], tonumber(ARGV[3 * i + 2])
+  local kept = lease
+  if kind == 'rate' then kept = per end
+  redis.call('ZADD', KEYS[i], string.format('%.0f', now + kept), token)
+  redis.call('PEXPIRE', KEYS[i], math.ceil(kept / 1000) + 60000)
 end
 return 0
 ";

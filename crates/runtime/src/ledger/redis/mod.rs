@@ -67,8 +67,9 @@ impl RedisLedger {
         }
     }
 
+    /// With spaces: an id has none, and may be the key of a result in the same database.
     fn key(&self, kind: &str, name: &str) -> String {
-        format!("{}:{kind}:{name}", self.namespace)
+        format!("{} {kind} {name}", self.namespace)
     }
 
     fn run_key(&self, id: &MessageId) -> String {
@@ -77,7 +78,7 @@ impl RedisLedger {
 
     /// The channel on which workers hear that something changed.
     fn news(&self) -> String {
-        format!("{}:news", self.namespace)
+        format!("{} news", self.namespace)
     }
 
     /// What is stored, and where, when a kick has come to its end.

@@ -13,11 +13,11 @@ use crate::result::redis::line::millis;
 
 impl RedisLedger {
     fn workers_key(&self) -> String {
-        format!("{}:workers", self.namespace)
+        format!("{} workers", self.namespace)
     }
 
     fn paused_key(&self) -> String {
-        format!("{}:paused", self.namespace)
+        format!("{} paused", self.namespace)
     }
 
     fn json(&self, value: &impl Serialize) -> Result<Vec<u8>, LedgerError> {

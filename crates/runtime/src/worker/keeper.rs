@@ -1,20 +1,19 @@
 //! What goes on beside the attempts: renews their claims, tells who is alive and what it runs, hears of cancels and pauses,
-//! writes progress down, and notices attempts that are stuck. It goes on while the worker drains, and ends with it.
+//! writes progress down, and holds the watchdog. It goes on while the worker drains, and ends with it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::engine::{self, Engine};
 use super::heard::is_meant;
+use super::watchdog::Watchdog;
 use crate::ledger::{Cancel, Gate, LedgerError, Run, WorkerReport};
 use crate::message::unix_seconds;
 
-/// How often a stuck attempt is looked for.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// The least time between two writes of progress: what is said in between is never written.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// The most attempts that a report names.
@@ -31,6 +30,7 @@ const SIGN_OFF: Duration = Duration::from_secs(1);
 /// The tasks beside the attempts. Dropped, they end.
 pub(super) struct Keeper {
     tasks: JoinSet<()>,
+    _watchdog: Watchdog,
 }
 
 /// Starts them, after a first look at what is cancelled and paused.
@@ -41,9 +41,12 @@ pub(super) async fn start(engine: &Arc<Engine>) -> Keeper {
     }
     let mut tasks = JoinSet::new();
     tasks.spawn(beat.run());
-    tasks.spawn(watch(Arc::clone(engine)));
     tasks.spawn(write_progress(Arc::clone(engine)));
-    Keeper { tasks }
+    let watchdog = Watchdog::start(engine);
+    Keeper {
+        tasks,
+        _watchdog: watchdog,
+    }
 }
 
 impl Keeper {
@@ -202,30 +205,6 @@ fn call_off(engine: &Engine, cancel: &Cancel) {
     engine
         .running
         .cancel(&cancel.id, |run| is_meant(cancel.at, &run.kick));
-}
-
-/// Gives the slots of stuck attempts to others. The message of a stuck one stays unsettled: it is still being run.
-async fn watch(engine: Arc<Engine>) {
-    let mut looks = interval(WATCH_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        let now = Instant::now();
-        for underway in engine.running.all() {
-            if underway.found_stuck(now) {
-                tracing::error!(
-                    task_id = %underway.run.id,
-                    task = underway.task,
-                    attempt = underway.attempt,
-                    running_for = ?underway.age(),
-                    "stuck: past its deadline, and it does not answer; its slot is given to others. Restart the worker, and use #[task(blocking)] for what blocks"
-                );
-                engine.slots.add_permits(underway.slots() as usize);
-                engine.in_use.fetch_sub(underway.slots(), Ordering::Relaxed);
-                underway.note_stuck(engine.vitals.stuck(&underway.task, &underway.run.id));
-            }
-        }
-    }
 }
 
 /// Writes down what tasks say of their progress, all of them at once and not too often.

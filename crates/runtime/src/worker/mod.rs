@@ -14,6 +14,7 @@ mod plan;
 mod reception;
 pub(crate) mod running;
 mod settle;
+mod watchdog;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,6 +20,8 @@ use crate::vitals::Vitals;
 use crate::worker::{Plan, Servers, WorkerError};
 use crate::{broker, result};
 
+/// The least threads of the runtime.
+const LEAST_THREADS: usize = 4;
 /// How long the runtime may take to drop what runs.
 const AT_ONCE: Duration = seconds(1);
 /// How long telemetry may take to be flushed.
@@ -69,7 +71,10 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // A handler that blocks takes a thread with it: on a small machine, others must be left to go on.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(LEAST_THREADS))
         .enable_all()
         .build();
     runtime.map_err(|error| Exit::Software.because(&error))

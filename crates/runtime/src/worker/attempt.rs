@@ -219,7 +219,7 @@ async fn run_and_settle(
     }
     .instrument(span.clone())
     .await;
-    if underway.is_stuck() {
+    if underway.take_slots() == 0 {
         tracing::warn!(task_id = %underway.run.id, task = underway.task, "a stuck attempt has ended after all");
         slot.is_gone();
     }

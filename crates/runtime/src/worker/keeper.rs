@@ -14,6 +14,8 @@ use super::watchdog::Watchdog;
 use crate::ledger::{Cancel, Gate, LedgerError, Run, WorkerReport};
 use crate::message::unix_seconds;
 
+/// How often the slots of stuck attempts are given away.
+const GIVE_EVERY: Duration = Duration::from_secs(1);
 /// The least time between two writes of progress: what is said in between is never written.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// The most attempts that a report names.
@@ -41,6 +43,7 @@ pub(super) async fn start(engine: &Arc<Engine>) -> Keeper {
     }
     let mut tasks = JoinSet::new();
     tasks.spawn(beat.run());
+    tasks.spawn(give_slots_away(Arc::clone(engine)));
     tasks.spawn(write_progress(Arc::clone(engine)));
     let watchdog = Watchdog::start(engine);
     Keeper {
@@ -205,6 +208,22 @@ fn call_off(engine: &Engine, cancel: &Cancel) {
     engine
         .running
         .cancel(&cancel.id, |run| is_meant(cancel.at, &run.kick));
+}
+
+/// Gives the slots of stuck attempts to others.
+async fn give_slots_away(engine: Arc<Engine>) {
+    let mut looks = interval(GIVE_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        for underway in engine.running.all() {
+            if underway.is_stuck() {
+                let slots = underway.take_slots();
+                engine.slots.add_permits(slots as usize);
+                engine.in_use.fetch_sub(slots, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// Writes down what tasks say of their progress, all of them at once and not too often.

@@ -98,9 +98,9 @@ impl Underway {
         self.slots.store(slots, Ordering::Release);
     }
 
-    /// How many slots it was given.
-    pub(crate) fn slots(&self) -> u32 {
-        self.slots.load(Ordering::Acquire)
+    /// Takes the slots that it was given, for others; nothing the second time.
+    pub(crate) fn take_slots(&self) -> u32 {
+        self.slots.swap(0, Ordering::AcqRel)
     }
 
     /// How long it may take.

@@ -1,10 +1,10 @@
-//! Notices attempts that are stuck, and gives their slots to others. On a thread of its own: a handler that blocks may keep a
+//! Notices attempts that are stuck; the keeper gives their slots to others. On a thread of its own: a handler that blocks may keep a
 //! task of the runtime from ever being polled, and nobody could be sure that it is not this one.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -23,7 +23,8 @@ impl Watchdog {
         let end = CancellationToken::new();
         let (watched, ended) = (Arc::clone(engine), end.clone());
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
-        let started = thread.spawn(move || watch(&watched, &ended));
+        let workers = Handle::current();
+        let started = thread.spawn(move || watch(&watched, &workers, &ended));
         if let Err(error) = started {
             tracing::warn!(%error, "stuck handlers will not be noticed: no thread for the watchdog");
         }
@@ -33,7 +34,7 @@ impl Watchdog {
     }
 }
 
-fn watch(engine: &Engine, end: &CancellationToken) {
+fn watch(engine: &Engine, workers: &Handle, end: &CancellationToken) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
@@ -47,6 +48,9 @@ fn watch(engine: &Engine, end: &CancellationToken) {
         loop {
             looks.tick().await;
             look(engine);
+            // A handler that blocks the one thread that was awake leaves timers and sockets unwatched while the others sleep:
+            // something to do wakes one of them.
+            workers.spawn(std::future::ready(()));
         }
     }));
 }
@@ -65,8 +69,6 @@ fn look(engine: &Engine) {
             running_for = ?underway.age(),
             "stuck: past its deadline, and it does not answer; its slot is given to others. Restart the worker, and use #[task(blocking)] for what blocks"
         );
-        engine.slots.add_permits(underway.slots() as usize);
-        engine.in_use.fetch_sub(underway.slots(), Ordering::Relaxed);
         underway.note_stuck(engine.vitals.stuck(&underway.task, &underway.run.id));
     }
 }

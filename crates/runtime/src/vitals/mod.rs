@@ -1,5 +1,5 @@
 //! How this process is: one value in which its parts note what they know, and which another thread can look at while the
-//! event loop stands still. Noting is cheap and never waits. What it means for health is [`verdict`]'s to say; a port that
+//! event loop stands still. Noting is cheap and never waits. What it means for health is `verdict`'s to say; a port that
 //! answers with it is the host's.
 
 mod verdict;

@@ -75,7 +75,7 @@ impl Lease {
 
     /// Makes it write down which queues there are: it does so with a delay of three seconds, and a kill loses a younger queue.
     pub(crate) async fn remember_queues(&mut self) {
-        let write = "[ok = dets:sync(Table) || Table <- dets:all()].";
+        let write = "[ok = dets:sync(Table) || Table <- dets:all()], catch mnesia:sync_log().";
         self.control(&["eval", write]).await;
     }
 

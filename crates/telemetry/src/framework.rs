@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -17,6 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::attributes::{self, AttrValue, saturating_i64};
 use crate::propagation::Carrier;
 pub use crate::settings::Parenting;
+use crate::spans::correlation;
 
 /// The static name of the call site of task spans: the log lines find the task by it.
 pub(crate) const TASK_CALLSITE: &str = "taskiq.task";
@@ -176,18 +176,19 @@ fn new_task_span(attrs: &TaskSpan<'_>) -> Span {
 fn adopt(span: &Span, parenting: Parenting, carrier: &Carrier) {
     let context = carrier.extract();
     let kick = context.span().span_context().clone();
-    if !kick.is_valid() {
-        report_unusable(carrier);
-        return;
-    }
     let parent = match parenting {
         Parenting::Child => context,
-        Parenting::Link => Context::new(),
+        // Without the kick's span, but with the baggage that came along.
+        Parenting::Link => context.with_remote_span_context(SpanContext::NONE),
     };
-    if let Err(reason) = span.set_parent(parent) {
+    if let Err(reason) = span.set_parent(correlation::with_room(&parent)) {
         tracing::debug!(%reason, "the task's span starts a trace of its own");
     }
-    span.add_link(kick);
+    if kick.is_valid() {
+        span.add_link(kick);
+    } else {
+        report_unusable(carrier);
+    }
 }
 
 fn report_unusable(carrier: &Carrier) {
@@ -230,14 +231,15 @@ pub fn step_span(attrs: &StepSpan<'_>) -> Span {
     )
 }
 
-/// Puts correlation keys on a span; give them before the span is entered.
+/// Puts correlation keys on a span, and on every span that starts below its task's span from now on.
 pub fn set_keys(span: &Span, keys: &[(&'static str, String)]) {
-    if span.is_disabled() {
+    if span.is_disabled() || keys.is_empty() {
         return;
     }
     for (key, value) in keys {
         span.set_attribute(*key, value.clone());
     }
+    correlation::add(&span.context(), keys);
 }
 
 /// Sets an attribute that the span did not declare, for example `usage.tokens`.

@@ -12,15 +12,17 @@ mod scraper;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
-use opentelemetry::global;
+use opentelemetry::metrics::AsyncInstrument;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{
-    BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter,
-};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+#[cfg(feature = "testing")]
+use opentelemetry_sdk::trace::SimpleSpanProcessor;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
@@ -33,7 +35,11 @@ use crate::console::ConsoleProcessor;
 use crate::layer::span_layer;
 use crate::log::{LogFilter, LogLayer};
 use crate::propagation;
-use crate::settings::{Batch, Settings};
+use crate::settings::{Dialect, Settings};
+use crate::spans::SpanPath;
+use crate::spans::bounded::{BoundedProcessor, Lost};
+use crate::spans::logfire;
+use crate::spans::pending::PendingProcessor;
 use crate::tree::TreeStyle;
 
 /// Where lines and trees go when not to stderr.
@@ -68,11 +74,11 @@ pub fn init(settings: Settings) -> Result<Guard, InitError> {
 /// As [`init`].
 pub fn init_with(settings: Settings, mut outputs: Outputs) -> Result<Guard, InitError> {
     let scraper = Scraper::default();
-    let (traces, metrics) = if settings.disabled {
-        (None, None)
+    let (traces, metrics, receivers) = if settings.disabled {
+        (None, None, Vec::new())
     } else {
-        let (traces, metrics) = providers(&settings, &mut outputs, &scraper)?;
-        (Some(traces), Some(metrics))
+        let (traces, metrics, receivers) = providers(&settings, &mut outputs, &scraper)?;
+        (Some(traces), Some(metrics), receivers)
     };
     let guard = Guard::new(traces.clone(), metrics.clone(), scraper);
     let spans = traces.map(|provider| span_layer(provider.tracer("sapari-telemetry")));
@@ -85,6 +91,7 @@ pub fn init_with(settings: Settings, mut outputs: Outputs) -> Result<Guard, Init
     propagation::install(propagators);
     if let Some(metrics) = metrics {
         global::set_meter_provider(metrics);
+        observe_lost(receivers);
     }
     Ok(guard)
 }
@@ -109,13 +116,13 @@ fn providers(
     settings: &Settings,
     outputs: &mut Outputs,
     scraper: &Scraper,
-) -> Result<(SdkTracerProvider, SdkMeterProvider), InitError> {
+) -> Result<(SdkTracerProvider, SdkMeterProvider, Vec<Receiver>), InitError> {
     let resource = resource::resource(settings);
     let exporters = exporters::build(&settings.otlp)?;
-    let traces = tracer_provider(settings, &resource, outputs, exporters.spans)?;
+    let (traces, receivers) = tracer_provider(settings, &resource, outputs, exporters.spans)?;
     let scraper = settings.scraped.then_some(scraper);
     let metrics = meter_provider(resource, exporters.metrics, scraper)?;
-    Ok((traces, metrics))
+    Ok((traces, metrics, receivers))
 }
 
 fn tracer_provider(
@@ -123,37 +130,68 @@ fn tracer_provider(
     resource: &Resource,
     outputs: &mut Outputs,
     exporters: Vec<exporters::Spans>,
-) -> Result<SdkTracerProvider, InitError> {
-    let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
-    for exporter in exporters {
-        builder = builder.with_span_processor(batched(exporter, settings.batch));
+) -> Result<(SdkTracerProvider, Vec<Receiver>), InitError> {
+    let mut path = SpanPath::new();
+    let mut receivers = Vec::new();
+    for out in exporters {
+        let lost = Arc::new(Lost::default());
+        receivers.push(Receiver {
+            name: out.receiver,
+            lost: Arc::clone(&lost),
+        });
+        path = match out.dialect {
+            Dialect::Plain => path.to(BoundedProcessor::new(out.exporter, settings.batch, lost)),
+            Dialect::Logfire => {
+                let exporter = logfire::Dialect(out.exporter);
+                let bounded = BoundedProcessor::new(exporter, settings.batch, lost);
+                let pending = PendingProcessor::around(bounded, resource);
+                path.to(pending.map_err(InitError::Thread)?)
+            }
+        };
     }
     if settings.console {
         let output = outputs.console.take();
         let output = output.unwrap_or_else(|| Box::new(io::stderr()));
         let style = TreeStyle::for_people(settings.colours);
-        let console = ConsoleProcessor::new(output, style).map_err(InitError::Thread)?;
-        builder = builder.with_span_processor(console);
+        path = path.to(ConsoleProcessor::new(output, style).map_err(InitError::Thread)?);
     }
     #[cfg(feature = "testing")]
     if let Some(collector) = outputs.collector.take() {
-        builder = builder.with_simple_exporter(collector);
+        path = path.to(SimpleSpanProcessor::new(collector));
     }
-    Ok(builder.build())
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_span_processor(path)
+        .build();
+    Ok((provider, receivers))
 }
 
-fn batched<E: SpanExporter + 'static>(exporter: E, batch: Batch) -> BatchSpanProcessor {
-    BatchSpanProcessor::builder(exporter)
-        .with_batch_config(batch_config(batch))
-        .build()
+/// Tells the metrics how many spans each receiver did not get.
+fn observe_lost(receivers: Vec<Receiver>) {
+    if receivers.is_empty() {
+        return;
+    }
+    let tell = move |to: &dyn AsyncInstrument<u64>| {
+        for receiver in &receivers {
+            let of = |reason: &'static str| {
+                let name = KeyValue::new("receiver", receiver.name.clone());
+                [name, KeyValue::new("reason", reason)]
+            };
+            let (full, failed) = (&receiver.lost.queue_full, &receiver.lost.export_failed);
+            to.observe(full.load(Ordering::Relaxed), &of("queue_full"));
+            to.observe(failed.load(Ordering::Relaxed), &of("export_failed"));
+        }
+    };
+    global::meter("sapari-telemetry")
+        .u64_observable_counter("taskiq_spans_dropped_total")
+        .with_callback(tell)
+        .build();
 }
 
-fn batch_config(batch: Batch) -> BatchConfig {
-    BatchConfigBuilder::default()
-        .with_max_queue_size(batch.queue)
-        .with_max_export_batch_size(batch.size)
-        .with_scheduled_delay(batch.delay)
-        .build()
+/// A receiver of spans, and what it did not get.
+struct Receiver {
+    name: String,
+    lost: Arc<Lost>,
 }
 
 fn meter_provider(

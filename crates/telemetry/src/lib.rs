@@ -18,6 +18,7 @@ mod metrics;
 mod propagation;
 mod record;
 pub mod settings;
+mod spans;
 mod taxonomy;
 #[cfg(feature = "testing")]
 pub mod testing;

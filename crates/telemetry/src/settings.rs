@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
 pub use error::SettingsError;
-pub use otlp::OtlpTarget;
+pub use otlp::{Dialect, OtlpTarget};
 
 use parse::Vars;
 

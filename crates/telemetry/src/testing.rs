@@ -8,7 +8,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SimpleSpanProcessor, SpanData, SpanExporter};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
@@ -17,6 +17,7 @@ use crate::layer::span_layer;
 use crate::propagation;
 use crate::record::SpanRecord;
 use crate::settings::Propagators;
+use crate::spans::SpanPath;
 use crate::tree::{self, TreeStyle};
 
 /// The service every collected span belongs to.
@@ -100,7 +101,7 @@ impl Collector {
             baggage: true,
         });
         let provider = SdkTracerProvider::builder()
-            .with_simple_exporter(self.clone())
+            .with_span_processor(SpanPath::new().to(SimpleSpanProcessor::new(self.clone())))
             .with_resource(Resource::builder_empty().build())
             .build();
         let tracer = provider.tracer("sapari-telemetry");

@@ -7,16 +7,25 @@ use std::collections::HashMap;
 use std::thread;
 
 use opentelemetry_otlp::{
-    MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+    Compression, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
 };
+use opentelemetry_sdk::metrics::Temporality;
 use reqwest::blocking::Client;
 
 use super::error::InitError;
 use super::report::Reporting;
-use crate::settings::OtlpTarget;
+use crate::settings::{Dialect, OtlpTarget};
+use crate::spans::scrub::Scrubbed;
 
-pub(super) type Spans = Reporting<SpanExporter>;
 pub(super) type Metrics = Reporting<MetricExporter>;
+
+/// The way out for spans to one receiver, without secrets.
+pub(super) struct Spans {
+    pub(super) exporter: Scrubbed<Reporting<SpanExporter>>,
+    pub(super) dialect: Dialect,
+    /// Where it is, without path and secrets: a label of what it lost.
+    pub(super) receiver: String,
+}
 
 #[derive(Default)]
 pub(super) struct Exporters {
@@ -63,27 +72,54 @@ fn build_here(targets: &[OtlpTarget]) -> Result<Exporters, InitError> {
 }
 
 fn span_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Spans, InitError> {
-    let exporter = SpanExporter::builder()
+    let mut exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client(target, endpoint)?)
         .with_endpoint(endpoint)
         .with_timeout(target.timeout)
-        .with_headers(headers(target))
-        .build()
-        .map_err(|source| failed(endpoint, source))?;
-    Ok(Reporting::new(exporter, "traces", endpoint))
+        .with_headers(headers(target));
+    if let Some(compression) = compression(target) {
+        exporter = exporter.with_compression(compression);
+    }
+    let exporter = exporter.build().map_err(|source| failed(endpoint, source))?;
+    Ok(Spans {
+        exporter: Scrubbed(Reporting::new(exporter, "traces", endpoint)),
+        dialect: target.dialect,
+        receiver: receiver(endpoint),
+    })
 }
 
 fn metric_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Metrics, InitError> {
-    let exporter = MetricExporter::builder()
+    let mut exporter = MetricExporter::builder()
         .with_http()
         .with_http_client(client(target, endpoint)?)
         .with_endpoint(endpoint)
         .with_timeout(target.timeout)
-        .with_headers(headers(target))
-        .build()
-        .map_err(|source| failed(endpoint, source))?;
+        .with_headers(headers(target));
+    if let Some(compression) = compression(target) {
+        exporter = exporter.with_compression(compression);
+    }
+    if target.dialect == Dialect::Logfire {
+        exporter = exporter.with_temporality(Temporality::Delta);
+    }
+    let exporter = exporter.build().map_err(|source| failed(endpoint, source))?;
     Ok(Reporting::new(exporter, "metrics", endpoint))
+}
+
+/// Logfire is far away and takes gzip. For others `OTEL_EXPORTER_OTLP_COMPRESSION` says it: the exporter reads that itself.
+fn compression(target: &OtlpTarget) -> Option<Compression> {
+    (target.dialect == Dialect::Logfire).then_some(Compression::Gzip)
+}
+
+/// The host and the port.
+fn receiver(endpoint: &str) -> String {
+    let address = reqwest::Url::parse(endpoint).ok();
+    let host = address.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    let port = address.as_ref().and_then(reqwest::Url::port_or_known_default);
+    match (host, port) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        _ => "unknown".to_owned(),
+    }
 }
 
 fn failed(endpoint: &str, source: opentelemetry_otlp::ExporterBuildError) -> InitError {

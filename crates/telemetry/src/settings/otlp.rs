@@ -11,9 +11,21 @@ use super::parse::{Vars, invalid};
 /// Where the specification says a collector listens.
 const LOCAL_COLLECTOR: &str = "http://localhost:4318";
 
+/// Whom a receiver is made by, where that matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// OTLP as the specification has it.
+    #[default]
+    Plain,
+    /// Logfire: attributes that fill its columns, pending spans, gzip, and metrics as differences.
+    Logfire,
+}
+
 /// One receiver of traces and metrics.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OtlpTarget {
+    /// How it is spoken to.
+    pub dialect: Dialect,
     /// The full address for traces.
     pub traces: Option<String>,
     /// The full address for metrics.
@@ -28,6 +40,7 @@ pub struct OtlpTarget {
 impl fmt::Debug for OtlpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtlpTarget")
+            .field("dialect", &self.dialect)
             .field("traces", &self.traces)
             .field("metrics", &self.metrics)
             .field("authorization", &self.authorization.as_ref().map(|_| "***"))
@@ -72,6 +85,7 @@ fn collector(
     }
     protocol(vars)?;
     Ok(Some(OtlpTarget {
+        dialect: Dialect::Plain,
         traces,
         metrics,
         authorization: None,
@@ -122,6 +136,7 @@ fn logfire(vars: &Vars<'_>, timeout: Duration) -> Result<Option<OtlpTarget>, Set
         None => region(&token)?.to_owned(),
     };
     Ok(Some(OtlpTarget {
+        dialect: Dialect::Logfire,
         traces: Some(format!("{base}/v1/traces")),
         metrics: Some(format!("{base}/v1/metrics")),
         authorization: Some(token),

@@ -8,13 +8,13 @@
 
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::TraceContextExt;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::attributes::{self, AttrValue, saturating_i64};
-use crate::propagation::Carrier;
+use crate::propagation::{self, Carrier};
 pub use crate::settings::Parenting;
 use crate::spans::correlation;
 
@@ -178,8 +178,7 @@ fn adopt(span: &Span, parenting: Parenting, carrier: &Carrier) {
     let kick = context.span().span_context().clone();
     let parent = match parenting {
         Parenting::Child => context,
-        // Without the kick's span, but with the baggage that came along.
-        Parenting::Link => context.with_remote_span_context(SpanContext::NONE),
+        Parenting::Link => propagation::baggage_of(&context),
     };
     if let Err(reason) = span.set_parent(correlation::with_room(&parent)) {
         tracing::debug!(%reason, "the task's span starts a trace of its own");

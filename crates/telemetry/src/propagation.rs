@@ -3,6 +3,7 @@
 //! It does not know the transport: the caller copies the pairs into the message's headers and
 //! looks them up again. Which propagators are on is decided once, by `init`.
 
+use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::propagation::{
     Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
 };
@@ -159,6 +160,15 @@ pub(crate) fn install(which: Propagators) {
         propagators.push(Box::new(BaggagePropagator::new()));
     }
     global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
+}
+
+/// A context with the baggage of another one, and without its span.
+pub(crate) fn baggage_of(context: &Context) -> Context {
+    let baggage = context.baggage().iter();
+    let pairs = baggage.map(|(key, (value, metadata))| {
+        KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
+    });
+    Context::new().with_baggage(pairs)
 }
 
 fn valid_trace_id(context: &SpanContext) -> Option<String> {

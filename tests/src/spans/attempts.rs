@@ -187,7 +187,7 @@ async fn a_task_kicks_a_task_in_its_own_trace() {
         r#"
 publish act [producer]
 └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
-   └─ publish act [producer]
+   └─ publish act [producer]  project=p1
       └─ taskiq.act [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
 "#,
     );

@@ -110,10 +110,10 @@ async fn a_diamond_takes_as_long_as_its_longer_side() {
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
    └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=top,left,sum project=p1
-      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done
-      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=done
-      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
-      └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done
+      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
+      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=done project=p1
+      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done project=p1
+      └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done project=p1
 "#,
     );
 }
@@ -128,11 +128,11 @@ async fn a_step_that_fails_once_is_tried_again_alone() {
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=done project=p1
    └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=top,left,sum project=p1
-      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done
-      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=failed  ✗ Error: the first try
-      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
-      ├─ step.left  step.depends_on=top step.attempt=2 step.outcome=done
-      └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done
+      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
+      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=failed project=p1  ✗ Error: the first try
+      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done project=p1
+      ├─ step.left  step.depends_on=top step.attempt=2 step.outcome=done project=p1
+      └─ step.sum  step.depends_on=left,right step.attempt=1 step.outcome=done project=p1
 "#,
     );
 }
@@ -151,9 +151,9 @@ async fn a_failed_step_cancels_its_siblings_at_once_and_is_named() {
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Error: step `right` failed: no right
    └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,right project=p1  ✗ Error: step `right` failed: no right
-      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done
-      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=cancelled  ✗ cancelled: dropped before its end
-      └─ step.right  step.depends_on=top step.attempt=1 step.outcome=failed  ✗ Error: no right
+      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
+      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=cancelled project=p1  ✗ cancelled: dropped before its end
+      └─ step.right  step.depends_on=top step.attempt=1 step.outcome=failed project=p1  ✗ Error: no right
 "#,
     );
 }
@@ -172,10 +172,10 @@ async fn a_step_that_hangs_is_cut_off_at_its_timeout() {
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
    └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,left project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
-      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done
-      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=timeout  ✗ Timeout: took longer than its timeout of 20s
-      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done
-      └─ step.left  step.depends_on=top step.attempt=2 step.outcome=timeout  ✗ Timeout: took longer than its timeout of 20s
+      ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
+      ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=timeout project=p1  ✗ Timeout: took longer than its timeout of 20s
+      ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done project=p1
+      └─ step.left  step.depends_on=top step.attempt=2 step.outcome=timeout project=p1  ✗ Timeout: took longer than its timeout of 20s
 "#,
     );
 }

@@ -133,7 +133,7 @@ taskiq.max_attempts=5 taskiq.queue=render taskiq.priority=3 taskiq.queue_wait_ms
 task_type=queue taskiq.outcome=retry taskiq.retry.delay_ms=2000
    └─ render.pipeline  pipeline.steps=2 project_uuid=p-1 pipeline.outcome=done \
 pipeline.critical_path=probe,cut
-      └─ step.cut  step.id=cut step.depends_on=probe,fetch step.attempt=1 step.outcome=done \
+      └─ step.cut  step.id=cut step.depends_on=probe,fetch step.attempt=1 project_uuid=p-1 step.outcome=done \
 step.wait_ms=4 usage.tokens=12
 ";
     assert_eq!(collector.tree(&all()), expected);

@@ -68,7 +68,7 @@ pub(crate) fn settings(quiet: &str) -> Result<Settings, Failure> {
         namespace: Some(Role::APP),
         version: Some(env!("CARGO_PKG_VERSION")),
         terminal,
-        service_name: None,
+        ..Defaults::default()
     };
     let lookup = |name: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());

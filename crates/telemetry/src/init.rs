@@ -40,6 +40,7 @@ use crate::spans::SpanPath;
 use crate::spans::bounded::{BoundedProcessor, Lost};
 use crate::spans::logfire;
 use crate::spans::pending::PendingProcessor;
+use crate::switches;
 use crate::tree::TreeStyle;
 
 /// Where lines and trees go when not to stderr.
@@ -82,13 +83,14 @@ pub fn init_with(settings: Settings, mut outputs: Outputs) -> Result<Guard, Init
     };
     let guard = Guard::new(traces.clone(), metrics.clone(), scraper);
     let spans = traces.map(|provider| span_layer(provider.tracer("sapari-telemetry")));
-    let propagators = settings.propagators;
+    let (propagators, switches) = (settings.propagators, settings.switches);
     let subscriber = Registry::default()
         .with(spans)
         .with(log_layer(settings, outputs.log));
     // An early return drops the guard, which stops what was started.
     tracing::subscriber::set_global_default(subscriber).map_err(InitError::SubscriberSet)?;
     propagation::install(propagators);
+    switches::install(switches);
     if let Some(metrics) = metrics {
         global::set_meter_provider(metrics);
         observe_lost(receivers);

@@ -19,6 +19,7 @@ mod propagation;
 mod record;
 pub mod settings;
 mod spans;
+pub mod switches;
 mod taxonomy;
 #[cfg(feature = "testing")]
 pub mod testing;

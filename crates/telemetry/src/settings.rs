@@ -15,6 +15,7 @@ use tracing_subscriber::filter::Targets;
 pub use error::SettingsError;
 pub use otlp::{Dialect, OtlpTarget};
 
+use crate::switches::{self, ProcessKind, Switches};
 use parse::Vars;
 
 /// Crates that log every frame or request: heard from WARN on unless the filter says otherwise. The AMQP client says at
@@ -36,6 +37,8 @@ pub struct Defaults<'a> {
     pub version: Option<&'a str>,
     /// Whether people read stderr: decides the format of the log.
     pub terminal: bool,
+    /// Decides which switches hold.
+    pub kind: ProcessKind,
 }
 
 /// How log lines look.
@@ -105,6 +108,8 @@ pub struct Settings {
     pub colours: bool,
     /// How task spans relate to the kick: pass it on in every `TaskSpan`.
     pub parenting: Parenting,
+    /// Which libraries' spans are made.
+    pub switches: Switches,
 }
 
 impl Settings {
@@ -132,6 +137,7 @@ impl Settings {
             log_filter: log_filter(&vars, defaults)?,
             colours: defaults.terminal && vars.get("NO_COLOR").is_none(),
             parenting: parenting(&vars, defaults)?,
+            switches: switches(&vars, defaults.kind)?,
         })
     }
 
@@ -248,6 +254,15 @@ fn parenting(vars: &Vars<'_>, defaults: &Defaults<'_>) -> Result<Parenting, Sett
         Some("link") => Ok(Parenting::Link),
         _ => Ok(Parenting::Child),
     }
+}
+
+fn switches(vars: &Vars<'_>, kind: ProcessKind) -> Result<Switches, SettingsError> {
+    let flag = |pair, default| Ok(vars.switch(kind.variable(pair))?.unwrap_or(default));
+    Ok(Switches {
+        llm: flag(switches::LLM, Switches::DEFAULT.llm)?,
+        sql: flag(switches::SQL, Switches::DEFAULT.sql)?,
+        redis: flag(switches::REDIS, Switches::DEFAULT.redis)?,
+    })
 }
 
 #[cfg(test)]

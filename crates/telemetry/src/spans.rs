@@ -78,9 +78,12 @@ impl SpanProcessor for SpanPath {
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         std::thread::scope(|scope| {
             // Side by side: one dead receiver must not use up the time of the others.
-            let stop = |exit| scope.spawn(move || SpanProcessor::shutdown_with_timeout(exit, timeout));
+            let stop =
+                |exit| scope.spawn(move || SpanProcessor::shutdown_with_timeout(exit, timeout));
             let stopping: Vec<_> = self.exits.iter().map(|exit| stop(exit.as_ref())).collect();
-            let stopped = stopping.into_iter().map(|exit| exit.join().unwrap_or(Ok(())));
+            let stopped = stopping
+                .into_iter()
+                .map(|exit| exit.join().unwrap_or(Ok(())));
             let stopped: Vec<OTelSdkResult> = stopped.collect();
             stopped.into_iter().collect()
         })

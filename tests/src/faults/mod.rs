@@ -18,5 +18,6 @@ mod result_backend_down;
 mod sigterm;
 mod soak;
 mod tally;
+mod telemetry;
 mod too_large;
 mod worker_killed;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use sapari_telemetry::framework::{self, TaskSpan};
+use sapari_telemetry::switches::ProcessKind;
 use sapari_telemetry::testing::Collector;
 use sapari_telemetry::tree::TreeStyle;
 use sapari_telemetry::{
@@ -21,6 +22,7 @@ const DEFAULTS: Defaults<'static> = Defaults {
     namespace: Some("acme"),
     version: Some("1.2.3"),
     terminal: false,
+    kind: ProcessKind::Worker,
 };
 
 #[derive(Clone, Default)]

@@ -154,6 +154,7 @@ fn telemetry_settings(
         namespace: Some(program.app),
         version: Some(env!("CARGO_PKG_VERSION")),
         terminal: false,
+        kind: telemetry::switches::ProcessKind::Worker,
     };
     telemetry::Settings::from_env(&defaults).map_err(|error| Exit::Usage.because(&error))
 }

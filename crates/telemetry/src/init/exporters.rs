@@ -81,7 +81,9 @@ fn span_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Spans, InitError
     if let Some(compression) = compression(target) {
         exporter = exporter.with_compression(compression);
     }
-    let exporter = exporter.build().map_err(|source| failed(endpoint, source))?;
+    let exporter = exporter
+        .build()
+        .map_err(|source| failed(endpoint, source))?;
     Ok(Spans {
         exporter: Scrubbed(Reporting::new(exporter, "traces", endpoint)),
         dialect: target.dialect,
@@ -102,7 +104,9 @@ fn metric_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Metrics, InitE
     if target.dialect == Dialect::Logfire {
         exporter = exporter.with_temporality(Temporality::Delta);
     }
-    let exporter = exporter.build().map_err(|source| failed(endpoint, source))?;
+    let exporter = exporter
+        .build()
+        .map_err(|source| failed(endpoint, source))?;
     Ok(Reporting::new(exporter, "metrics", endpoint))
 }
 
@@ -114,8 +118,12 @@ fn compression(target: &OtlpTarget) -> Option<Compression> {
 /// The host and the port.
 fn receiver(endpoint: &str) -> String {
     let address = reqwest::Url::parse(endpoint).ok();
-    let host = address.as_ref().and_then(|url| url.host_str().map(str::to_owned));
-    let port = address.as_ref().and_then(reqwest::Url::port_or_known_default);
+    let host = address
+        .as_ref()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    let port = address
+        .as_ref()
+        .and_then(reqwest::Url::port_or_known_default);
     match (host, port) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         _ => "unknown".to_owned(),

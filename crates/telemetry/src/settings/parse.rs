@@ -42,6 +42,21 @@ impl<'a> Vars<'a> {
         Ok(word.map(|word| word == "true"))
     }
 
+    /// A flag in any of the words that pydantic's settings take: the Python services read the same file with them.
+    pub(super) fn switch(&self, variable: &str) -> Result<Option<bool>, SettingsError> {
+        const YES: [&str; 6] = ["true", "1", "yes", "on", "t", "y"];
+        const NO: [&str; 6] = ["false", "0", "no", "off", "f", "n"];
+        let Some(word) = self.get(variable) else {
+            return Ok(None);
+        };
+        let is_in = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+        match (is_in(&YES), is_in(&NO)) {
+            (true, _) => Ok(Some(true)),
+            (_, true) => Ok(Some(false)),
+            _ => Err(invalid(variable, word, "true or false")),
+        }
+    }
+
     /// A whole number from 1.
     pub(super) fn positive(&self, variable: &str) -> Result<Option<usize>, SettingsError> {
         let Some(value) = self.get(variable) else {

@@ -9,6 +9,7 @@ const DEFAULTS: Defaults<'static> = Defaults {
     namespace: Some("acme"),
     version: Some("1.2.3"),
     terminal: false,
+    kind: ProcessKind::Worker,
 };
 
 fn read(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -236,4 +237,55 @@ fn a_password_in_an_address_is_refused_and_not_repeated() {
         assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{said}");
         assert!(!said.contains("s3cret"), "{said}");
     }
+}
+
+#[test]
+fn switches_keep_the_names_of_the_python_services() {
+    let on_off = |vars: &[(&str, &str)], kind| {
+        let switches = read_with(&Defaults { kind, ..DEFAULTS }, vars)
+            .unwrap()
+            .switches;
+        (switches.llm, switches.sql, switches.redis)
+    };
+    let (web, worker) = (ProcessKind::Web, ProcessKind::Worker);
+    type Row<'a> = (&'a [(&'a str, &'a str)], ProcessKind, (bool, bool, bool));
+    let table: [Row<'_>; 8] = [
+        (&[], web, (true, true, false)),
+        (&[], worker, (true, true, false)),
+        (
+            &[("LOGFIRE_INSTRUMENT_PYDANTIC_AI", "false")],
+            web,
+            (false, true, false),
+        ),
+        (
+            &[("LOGFIRE_INSTRUMENT_PYDANTIC_AI", "false")],
+            worker,
+            (false, true, false),
+        ),
+        (
+            &[("LOGFIRE_INSTRUMENT_SQLALCHEMY", "false")],
+            web,
+            (true, false, false),
+        ),
+        (
+            &[("LOGFIRE_INSTRUMENT_SQLALCHEMY", "false")],
+            worker,
+            (true, true, false),
+        ),
+        (
+            &[("LOGFIRE_INSTRUMENT_REDIS_WORKERS", "true")],
+            worker,
+            (true, true, true),
+        ),
+        (
+            &[("LOGFIRE_INSTRUMENT_REDIS_WORKERS", "true")],
+            web,
+            (true, true, false),
+        ),
+    ];
+    for (vars, kind, expected) in table {
+        assert_eq!(on_off(vars, kind), expected, "{vars:?} {kind:?}");
+    }
+    let wrong = read(&[("LOGFIRE_INSTRUMENT_REDIS_WORKERS", "maybe")]);
+    assert!(wrong.is_err());
 }

@@ -38,7 +38,11 @@ pub(crate) struct BoundedProcessor {
 }
 
 impl BoundedProcessor {
-    pub(crate) fn new<E: SpanExporter + 'static>(exporter: E, batch: Batch, lost: Arc<Lost>) -> Self {
+    pub(crate) fn new<E: SpanExporter + 'static>(
+        exporter: E,
+        batch: Batch,
+        lost: Arc<Lost>,
+    ) -> Self {
         let waiting = Waiting::default();
         let exporter = Counted {
             exporter,

@@ -138,7 +138,10 @@ impl<P: SpanProcessor + 'static> SpanProcessor for PendingProcessor<P> {
     }
 
     fn on_end(&self, span: SpanData) {
-        self.shared.open().young.remove(&span.span_context.span_id());
+        self.shared
+            .open()
+            .young
+            .remove(&span.span_context.span_id());
         self.shared.inner.on_end(span);
     }
 

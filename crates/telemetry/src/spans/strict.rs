@@ -106,7 +106,10 @@ fn fault(span: &SpanData) -> Option<String> {
     let belongs = |family: &&Family| (family.belongs)(&span.name);
     let Some(family) = FAMILIES.iter().find(belongs) else {
         let patterns: Vec<_> = FAMILIES.iter().map(|family| family.pattern).collect();
-        return Some(format!("no span is called so; they are {}", patterns.join(", ")));
+        return Some(format!(
+            "no span is called so; they are {}",
+            patterns.join(", ")
+        ));
     };
     if family.kind != span.span_kind {
         let (pattern, kind) = (family.pattern, &family.kind);
@@ -114,7 +117,10 @@ fn fault(span: &SpanData) -> Option<String> {
     }
     let has = |key: &str| span.attributes.iter().any(|pair| pair.key.as_str() == key);
     let missing = family.required.iter().find(|key| !has(key))?;
-    Some(format!("a span {} has the attribute {missing}", family.pattern))
+    Some(format!(
+        "a span {} has the attribute {missing}",
+        family.pattern
+    ))
 }
 
 /// Looks at every span that ends.

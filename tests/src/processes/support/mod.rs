@@ -10,7 +10,7 @@ mod space;
 pub(crate) use health::Page;
 pub(crate) use media::{INTERVIEW, film, long_clip};
 pub(crate) use process::{Ended, Process, alive, json};
-pub(crate) use receiver::{Receiver, Span};
+pub(crate) use receiver::{Answer, Receiver, Span};
 pub(crate) use space::{Space, broker_place, broker_url, result_url};
 
 use std::time::Duration;

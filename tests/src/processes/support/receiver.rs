@@ -1,7 +1,9 @@
-//! A receiver of OTLP over http/protobuf, small: no TLS, no compression, traces kept and metrics thrown away.
+//! A receiver of OTLP over http/protobuf, small: no TLS, traces kept and metrics thrown away. It can refuse, or be slow.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -14,8 +16,14 @@ use tokio::task::JoinSet;
 
 use super::within;
 
-const OK: &[u8] =
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+/// How a request is answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// With this status, at once.
+    Status(u16),
+    /// Never; the connection stays open.
+    Silence,
+}
 
 /// Ids in hex, attributes as text.
 #[derive(Debug, Clone)]
@@ -31,6 +39,9 @@ pub(crate) struct Span {
     pub(crate) attributes: BTreeMap<String, String>,
     /// Who sent it.
     pub(crate) resource: BTreeMap<String, String>,
+    /// The `Authorization` and the `Content-Encoding` of the request that it came with.
+    pub(crate) authorization: Option<String>,
+    pub(crate) encoding: Option<String>,
 }
 
 /// Listens as long as it lives.
@@ -42,11 +53,15 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
+        Self::answering(Answer::Status(200)).await
+    }
+
+    pub(crate) async fn answering(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let (sender, spans) = watch::channel(Vec::new());
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, sender));
+        accepting.spawn(accept(listener, sender, answer));
         Self {
             port,
             spans,
@@ -62,19 +77,23 @@ impl Receiver {
     /// Waits until spans of all these names are there, and returns all there are. A span is sent when it ends, so a task's
     /// comes after everything below it.
     pub(crate) async fn spans(&self, names: &[&str]) -> Vec<Span> {
-        let mut spans = self.spans.clone();
-        let all = |spans: &Vec<Span>| {
+        let all = |spans: &[Span]| {
             names
                 .iter()
                 .all(|name| spans.iter().any(|span| span.name == *name))
         };
-        let what = format!("spans called {names:?}");
-        let there = within(&what, spans.wait_for(all)).await;
+        self.until(&format!("spans called {names:?}"), all).await
+    }
+
+    /// Waits until the spans are as wanted, and returns all there are.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        let mut spans = self.spans.clone();
+        let there = within(what, spans.wait_for(|spans| wanted(spans))).await;
         there.expect("the receiver listens").clone()
     }
 }
 
-async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>) {
+async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>, how: Answer) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.expect("a listening socket accepts");
@@ -83,8 +102,11 @@ async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>) {
             let mut stream = BufStream::new(stream);
             // An exporter that goes away ends its connection, and nothing else.
             while let Ok(Some(request)) = read(&mut stream).await {
-                keep(&request, &sender);
-                if answer(&mut stream).await.is_err() {
+                keep(request, &sender);
+                let Answer::Status(status) = how else {
+                    std::future::pending().await
+                };
+                if answer(&mut stream, status).await.is_err() {
                     return;
                 }
             }
@@ -94,6 +116,8 @@ async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>) {
 
 struct Request {
     path: String,
+    authorization: Option<String>,
+    encoding: Option<String>,
     body: Vec<u8>,
 }
 
@@ -104,30 +128,54 @@ async fn read(stream: &mut BufStream<TcpStream>) -> std::io::Result<Option<Reque
             return Ok(None);
         }
     }
-    let head = head.to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .and_then(|length| length.trim().parse().ok())
-        .expect("an exporter says how long its request is");
+    let header = |name: &str| {
+        let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
+        let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_owned())
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok());
+    let length = length.expect("an exporter says how long its request is");
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    Ok(Some(Request { path, body }))
+    Ok(Some(Request {
+        path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
+        authorization: header("authorization"),
+        encoding: header("content-encoding"),
+        body,
+    }))
 }
 
-async fn answer(stream: &mut BufStream<TcpStream>) -> std::io::Result<()> {
-    stream.write_all(OK).await?;
+async fn answer(stream: &mut BufStream<TcpStream>, status: u16) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {status} Answer\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
     stream.flush().await
 }
 
-fn keep(request: &Request, sender: &watch::Sender<Vec<Span>>) {
+fn keep(request: Request, sender: &watch::Sender<Vec<Span>>) {
     if request.path != "/v1/traces" {
         return;
     }
-    let traces = ExportTraceServiceRequest::decode(request.body.as_slice()).expect("protobuf");
+    let body = match request.encoding.as_deref() {
+        Some("gzip") => unzipped(&request.body),
+        _ => request.body,
+    };
+    let traces = ExportTraceServiceRequest::decode(body.as_slice()).expect("protobuf");
     let spans = traces.resource_spans.into_iter().flat_map(of_resource);
+    let spans = spans.map(|span| Span {
+        authorization: request.authorization.clone(),
+        encoding: request.encoding.clone(),
+        ..span
+    });
     sender.send_modify(|all| all.extend(spans));
+}
+
+fn unzipped(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let mut reader = GzDecoder::new(body);
+    reader.read_to_end(&mut plain).expect("gzip");
+    plain
 }
 
 fn of_resource(group: ResourceSpans) -> impl Iterator<Item = Span> {
@@ -141,6 +189,8 @@ fn of_resource(group: ResourceSpans) -> impl Iterator<Item = Span> {
         links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
         attributes: attributes(span.attributes),
         resource: resource.clone(),
+        authorization: None,
+        encoding: None,
         name: span.name,
     })
 }

@@ -2,6 +2,7 @@
 //! What the compiler or clippy already holds (unsafe, missing docs, function length) is not repeated here.
 
 mod floors;
+mod misuse;
 mod source;
 
 use source::{Source, production, sources};

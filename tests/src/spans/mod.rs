@@ -2,6 +2,7 @@
 //! What stands in these trees is what a person sees in a trace viewer.
 
 mod attempts;
+mod contexts;
 mod onion;
 mod pipelines;
 mod redelivery;

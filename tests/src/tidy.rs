@@ -4,6 +4,7 @@
 mod floors;
 mod misuse;
 mod source;
+mod telemetry_page;
 
 use source::{Source, production, sources};
 

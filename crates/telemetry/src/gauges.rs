@@ -28,6 +28,30 @@ pub struct WorkerGauges {
     pub draining: bool,
     /// Seconds since its event loop was last seen to turn.
     pub loop_age: f64,
+    /// What waits in its queue; none unless it is the worker that counts it.
+    pub census: Option<CensusGauges>,
+}
+
+/// A queue, counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CensusGauges {
+    /// One per level.
+    pub levels: Vec<LevelGauges>,
+    /// Dead letters that lie there.
+    pub dead: u64,
+}
+
+/// A level of a queue, counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LevelGauges {
+    /// Its number, 0 the lowest.
+    pub level: u8,
+    /// Messages that wait.
+    pub depth: u64,
+    /// Workers that consume it.
+    pub consumers: u64,
+    /// Seconds since the first of those that wait was queued.
+    pub oldest_age: f64,
 }
 
 /// A level of the worker's queue.
@@ -56,6 +80,7 @@ pub fn observe_worker(look: impl Fn() -> WorkerGauges + Send + Sync + 'static) {
     observed.loop_age();
     observed.reconnects();
     observed.consumers();
+    observed.census();
 }
 
 struct Observed {
@@ -115,6 +140,41 @@ impl Observed {
         self.meter
             .u64_observable_counter("taskiq_consumer_losses_total")
             .with_callback(losses)
+            .build();
+    }
+}
+
+impl Observed {
+    /// Nothing is told while somebody else counts the queue: the figures of two workers would add up.
+    fn census(&self) {
+        self.of_level("taskiq_queue_depth", |it| it.depth as f64);
+        self.of_level("taskiq_queue_consumers", |it| it.consumers as f64);
+        self.of_level("taskiq_queue_oldest_age_seconds", |it| it.oldest_age);
+        let look = Arc::clone(&self.look);
+        let dead = move |to: &dyn AsyncInstrument<u64>| {
+            let seen = look();
+            if let Some(census) = &seen.census {
+                to.observe(census.dead, &[seen.label()]);
+            }
+        };
+        self.meter
+            .u64_observable_gauge("taskiq_dead_letters")
+            .with_callback(dead)
+            .build();
+    }
+
+    fn of_level(&self, name: &'static str, figure: fn(&LevelGauges) -> f64) {
+        let look = Arc::clone(&self.look);
+        let tell = move |to: &dyn AsyncInstrument<f64>| {
+            let seen = look();
+            for level in seen.census.iter().flat_map(|census| &census.levels) {
+                let number = KeyValue::new("level", i64::from(level.level));
+                to.observe(figure(level), &[seen.label(), number]);
+            }
+        };
+        self.meter
+            .f64_observable_gauge(name)
+            .with_callback(tell)
             .build();
     }
 }

@@ -28,7 +28,7 @@ pub mod tree;
 
 pub use attributes::AttrValue;
 pub use console::ConsoleProcessor;
-pub use gauges::{ConsumerGauge, WorkerGauges, observe_worker};
+pub use gauges::{CensusGauges, ConsumerGauge, LevelGauges, WorkerGauges, observe_worker};
 pub use init::{Guard, InitError, Outputs, ScrapeError, Scraper, init, init_with};
 pub use metrics::TaskMetrics;
 pub use propagation::{Carrier, current_trace_id, trace_id_of};

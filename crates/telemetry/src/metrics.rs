@@ -12,6 +12,9 @@ const TASK_BUCKETS: [f64; 16] = [
     3600.0,
 ];
 
+/// Attempts that a message took to its end.
+const ATTEMPT_BUCKETS: [f64; 7] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 25.0];
+
 /// What OpenTelemetry's conventions advise for messaging.
 const MESSAGING_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -27,6 +30,8 @@ pub struct TaskMetrics {
     process: Histogram<f64>,
     operation: Histogram<f64>,
     publish_failures: Counter<u64>,
+    dead: Counter<u64>,
+    attempts: Histogram<u64>,
 }
 
 impl Default for TaskMetrics {
@@ -55,6 +60,11 @@ impl TaskMetrics {
                 &MESSAGING_BUCKETS,
             ),
             publish_failures: meter.u64_counter("taskiq_publish_failures_total").build(),
+            dead: meter.u64_counter("taskiq_dead_letters_total").build(),
+            attempts: meter
+                .u64_histogram("taskiq_task_attempts")
+                .with_boundaries(ATTEMPT_BUCKETS.to_vec())
+                .build(),
         }
     }
 
@@ -66,6 +76,25 @@ impl TaskMetrics {
         self.task_duration.record(seconds, &labels);
         let operation = KeyValue::new("messaging.operation.name", "process");
         self.process.record(seconds, &[operation, task]);
+    }
+
+    /// A message came to its end without a run of its handler: unknown, undecodable, cancelled, expired, poison.
+    pub fn ended_unrun(&self, task: &str, outcome: &'static str) {
+        let task = KeyValue::new("task", task.to_owned());
+        self.tasks
+            .add(1, &[task, KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A message came to its end, after so many attempts.
+    pub fn ended(&self, task: &str, attempts: u32) {
+        let task = KeyValue::new("task", task.to_owned());
+        self.attempts.record(attempts.into(), &[task]);
+    }
+
+    /// A message was put into the dead-letter queue.
+    pub fn buried(&self, queue: &'static str, reason: &'static str) {
+        let reason = KeyValue::new("reason", reason);
+        self.dead.add(1, &[queue_label(queue), reason]);
     }
 
     /// A task started after it waited in its queue.

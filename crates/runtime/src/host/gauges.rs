@@ -1,10 +1,12 @@
 //! From how the process is to the figures that its metrics tell. Decides nothing, and names no metric.
 
-use sapari_telemetry::{ConsumerGauge, WorkerGauges, observe_worker};
+use std::time::SystemTime;
+
+use sapari_telemetry::{CensusGauges, ConsumerGauge, LevelGauges, WorkerGauges, observe_worker};
 
 use crate::broker::LevelLiveness;
 use crate::queue::Queue;
-use crate::vitals::{Snapshot, Vitals};
+use crate::vitals::{Census, LevelCensus, Snapshot, Vitals};
 
 /// Tells about this process, which serves `queue`, from now on.
 pub(super) fn observe(queue: Queue, vitals: Vitals) {
@@ -23,6 +25,26 @@ fn figures(queue: Queue, snapshot: &Snapshot) -> WorkerGauges {
         ready: snapshot.ready().passed(),
         draining: snapshot.draining,
         loop_age: snapshot.loop_age.as_secs_f64(),
+        census: snapshot
+            .census
+            .as_ref()
+            .map(|it| census(it, SystemTime::now())),
+    }
+}
+
+fn census(census: &Census, now: SystemTime) -> CensusGauges {
+    let level = |it: &LevelCensus| LevelGauges {
+        level: it.level.number(),
+        depth: it.ready,
+        consumers: it.consumers,
+        // A clock that was set back makes a message young, not old.
+        oldest_age: it.oldest.map_or(0.0, |since| {
+            now.duration_since(since).unwrap_or_default().as_secs_f64()
+        }),
+    };
+    CensusGauges {
+        levels: census.levels.iter().map(level).collect(),
+        dead: census.dead,
     }
 }
 

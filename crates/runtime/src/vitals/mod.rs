@@ -2,6 +2,7 @@
 //! event loop stands still. Noting is cheap and never waits. What it means for health is `verdict`'s to say; a port that
 //! answers with it is the host's.
 
+mod census;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub use census::{Census, LevelCensus};
 pub use verdict::Verdict;
 
 use crate::broker::{Broker, Connections, LevelLiveness, Liveness};
@@ -35,6 +37,8 @@ struct Noted {
     draining: AtomicBool,
     // A std mutex: held for one map operation, never across an await.
     stuck: Mutex<BTreeMap<u64, Stuck>>,
+    // Another: held for one assignment.
+    census: Mutex<Option<Census>>,
     marks: AtomicU64,
 }
 
@@ -75,6 +79,8 @@ pub struct Snapshot {
     pub worker: Option<WorkerSnapshot>,
     /// Handlers that did not end when they should have, the longest first.
     pub stuck: Vec<StuckHandler>,
+    /// What waits in its queue; none unless this is the worker that counts it.
+    pub census: Option<Census>,
 }
 
 /// A worker at one moment.
@@ -111,6 +117,7 @@ impl Default for Noted {
             working: OnceLock::new(),
             draining: AtomicBool::new(false),
             stuck: Mutex::default(),
+            census: Mutex::default(),
             marks: AtomicU64::new(0),
         }
     }
@@ -120,6 +127,10 @@ impl Noted {
     fn stuck(&self) -> MutexGuard<'_, BTreeMap<u64, Stuck>> {
         // Whole between any two operations, so a panic elsewhere leaves nothing half done.
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn census(&self) -> MutexGuard<'_, Option<Census>> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,6 +179,11 @@ impl Vitals {
         }
     }
 
+    /// What waits in the queue, as of now; none when this worker does not count it.
+    pub(crate) fn counted(&self, census: Option<Census>) {
+        *self.noted.census() = census;
+    }
+
     /// How it is now. Never waits; any thread may ask.
     #[must_use]
     pub fn look(&self) -> Snapshot {
@@ -177,6 +193,7 @@ impl Vitals {
             draining: self.noted.draining.load(Ordering::Relaxed),
             worker: self.noted.working.get().map(Working::look),
             stuck: self.noted.stuck().values().map(Stuck::look).collect(),
+            census: self.noted.census().clone(),
         }
     }
 }

@@ -129,6 +129,7 @@ mod tests {
             draining: false,
             worker: Some(worker),
             stuck: Vec::new(),
+            census: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::census;
 use super::engine::{self, Engine};
 use super::heard::is_meant;
 use super::watchdog::Watchdog;
@@ -45,6 +46,7 @@ pub(super) async fn start(engine: &Arc<Engine>) -> Keeper {
     tasks.spawn(beat.run());
     tasks.spawn(give_slots_away(Arc::clone(engine)));
     tasks.spawn(write_progress(Arc::clone(engine)));
+    tasks.spawn(census::keep_counting(Arc::clone(engine)));
     let watchdog = Watchdog::start(engine);
     Keeper {
         tasks,

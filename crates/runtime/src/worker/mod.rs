@@ -3,6 +3,7 @@
 
 mod admit;
 mod attempt;
+mod census;
 mod conclude;
 mod drain;
 mod engine;

@@ -5,6 +5,7 @@ mod broker_blocks_publishers;
 mod broker_down_at_start;
 mod broker_restarted;
 mod cancel;
+mod census;
 mod claims;
 mod connection_or_channel_lost;
 mod delays;

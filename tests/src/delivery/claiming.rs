@@ -59,11 +59,23 @@ async fn a_copy_of_what_runs_waits_and_is_acked_when_that_has_finished() {
     second.drained().await;
 }
 
-/// A worker takes the message, claims it, and is gone without a word.
+/// A worker takes the first message, claims it, and is gone without a word.
 async fn start_and_die(house: &House) {
-    let mut consumer = house.broker.consume(QUEUE, 1).await.expect("consumes");
-    let delivery = consumer.next().await.expect("a delivery");
-    let message = Message::decode(&delivery.body).expect("a message");
+    start_all_and_die(house, 1).await;
+}
+
+/// The same with the first `count` messages.
+pub(super) async fn start_all_and_die(house: &House, count: u16) {
+    let mut consumer = house.broker.consume(QUEUE, count).await.expect("consumes");
+    let mut deliveries = Vec::new();
+    for _ in 0..count {
+        let delivery = consumer.next().await.expect("a delivery");
+        claim(house, Message::decode(&delivery.body).expect("a message")).await;
+        deliveries.push(delivery);
+    }
+}
+
+async fn claim(house: &House, message: Message) {
     let run = Run {
         kick: message.kick().expect("ours").to_owned(),
         hop: message.hop(),
@@ -73,7 +85,9 @@ async fn start_and_die(house: &House) {
     };
     let ledger = house.tasks().ledger();
     let lease = seconds(9);
-    while let Standing::Held { remaining, .. } = ledger.begin(&run, lease).await.expect("answers") {
+    while let Standing::Held { remaining, .. } =
+        ledger.begin(&run, lease, None).await.expect("answers")
+    {
         tokio::time::sleep(remaining).await;
     }
 }

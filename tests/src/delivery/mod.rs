@@ -1,6 +1,7 @@
 //! What is promised of a message on its way, on the embedded servers under paused time: retries and their history, cancels,
 //! deadlines, unique kicks, limits, slots, poison, unknown names, pauses, progress. Spans are another folder's subject.
 
+mod alone;
 mod cancelling;
 mod claiming;
 mod deadlines;

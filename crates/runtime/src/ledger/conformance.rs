@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn exercise(ledger: &dyn Ledger) {
     a_run_is_claimed_once(ledger).await;
     a_claim_that_runs_out_counts_as_a_death(ledger).await;
+    a_start_that_is_held_back_claims_nothing(ledger).await;
     a_renewed_claim_lives_on(ledger).await;
     what_was_sent_on_or_released_may_begin_again(ledger).await;
     cancels_are_told(ledger).await;
@@ -51,7 +52,8 @@ fn unique(word: &str) -> String {
 }
 
 async fn begin(ledger: &dyn Ledger, run: &Run, lease: Duration) -> Standing {
-    ledger.begin(run, lease).await.expect("the ledger answers")
+    let standing = ledger.begin(run, lease, None).await;
+    standing.expect("the ledger answers")
 }
 
 async fn a_run_is_claimed_once(ledger: &dyn Ledger) {
@@ -108,6 +110,27 @@ async fn a_claim_that_runs_out_counts_as_a_death(ledger: &dyn Ledger) {
     assert_eq!(
         begun_in_time(ledger, &other).await,
         Standing::Granted { starts: 1 }
+    );
+}
+
+async fn a_start_that_is_held_back_claims_nothing(ledger: &dyn Ledger) {
+    let id = MessageId::new();
+    begin(ledger, &run(&id, "a"), SHORT).await;
+    tokio::time::sleep(SHORT * 2).await;
+    for token in ["b", "c"] {
+        let standing = ledger.begin(&run(&id, token), LONG, Some(2)).await;
+        assert_eq!(standing.expect("answers"), Standing::HeldBack);
+    }
+    let sighting = ledger.sighting(&id).await.expect("answers");
+    assert!(
+        matches!(sighting, Some(Sighting::Abandoned { starts: 1, .. })),
+        "{sighting:?}"
+    );
+    let standing = ledger.begin(&run(&id, "d"), LONG, Some(3)).await;
+    assert_eq!(
+        standing.expect("answers"),
+        Standing::Granted { starts: 2 },
+        "another start is not meant"
     );
 }
 

@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep};
 use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
-use super::running::{Place, Times, Underway};
+use super::running::{Place, Underway};
 use crate::broker::Beside;
 use crate::duration::{hours, seconds};
 use crate::error::TaskError;
 use crate::ledger::{Entry, Gate, LedgerError, Run, Standing};
 use crate::message::{Message, label};
 use crate::outcome::{Cancelled, DeadReason, Outcome};
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 use crate::task::Policy;
 
 /// How long a ledger that is away is waited for before the message is handed back.
@@ -34,6 +34,8 @@ const PROGRESS_KEPT: Duration = hours(1);
 pub(super) enum Course {
     /// It runs.
     Run(Place, Policy),
+    /// It has been started as often as it may but once: it runs when it is alone here. Not claimed until then.
+    LastChance(Place, Policy),
     /// It is settled as this without running.
     Settle(Outcome, Option<Place>, Policy),
     /// It has come to its end before.
@@ -77,24 +79,71 @@ async fn steps(
         None => (registered.gates)(message),
         Some(_) => Vec::new(),
     };
-    let underway = underway(engine, reception, message, (policy, token), gates);
+    let underway = underway(engine, reception, message, (policy, token), gates.clone());
     if let Some(wait) = closed(engine, reception, &underway).await? {
-        return Ok(Course::OverLimit(underway.gates, wait));
+        return Ok(Course::OverLimit(gates, wait));
     }
-    let Some(place) = engine.running.enter(underway) else {
-        return Ok(Course::Copy(HERE_ALREADY));
+    let course = match engine.running.enter(underway) {
+        Some(place) => {
+            // What is not wanted is claimed to be settled, and does not start.
+            let chance = match unwanted {
+                None => Chance::ButTheLast,
+                Some(_) => Chance::Last,
+            };
+            let standing = begin(engine, reception, (message, &policy), &place, chance).await;
+            standing
+                .map(|standing| course_of(engine, reception, standing, (place, policy), unwanted))
+        }
+        None => Ok(Course::Copy(HERE_ALREADY)),
     };
-    let claimed = claim(engine, reception, message, policy, place, unwanted).await;
-    let runs = matches!(claimed, Ok(Course::Run(..) | Course::Settle(..)));
-    let gates = if runs {
-        Vec::new()
-    } else {
-        (registered.gates)(message)
-    };
-    if !gates.is_empty() {
-        engine.ledger.leave(&gates, token).await?;
+    if !matches!(
+        course,
+        Ok(Course::Run(..) | Course::LastChance(..) | Course::Settle(..))
+    ) {
+        leave(engine, &gates, token).await?;
     }
-    claimed
+    course
+}
+
+/// Decides for a message on its last chance that is alone here now, or was called off while it waited for that.
+pub(super) async fn admit_alone(
+    engine: &Engine,
+    reception: &Reception,
+    message: &Message,
+    (place, policy): (Place, Policy),
+) -> Course {
+    let ask = || async {
+        // It may have been cancelled, superseded, or expired while it waited.
+        let unwanted = match place.underway.stop.reason() {
+            Some(StopReason::Cancelled) => Some(cancelled()),
+            _ => unwanted(engine, reception, message).await?,
+        };
+        let standing = begin(engine, reception, (message, &policy), &place, Chance::Last).await?;
+        Ok((standing, unwanted))
+    };
+    let (gates, token) = (
+        place.underway.gates.clone(),
+        place.underway.run.token.clone(),
+    );
+    let course = match asking(engine, ask).await {
+        Some((standing, unwanted)) => {
+            course_of(engine, reception, standing, (place, policy), unwanted)
+        }
+        None => Course::HandBack,
+    };
+    if !matches!(course, Course::Run(..) | Course::Settle(..))
+        && let Err(error) = leave(engine, &gates, &token).await
+    {
+        tracing::debug!(%error, "its places in limits come back when their lease ends");
+    }
+    course
+}
+
+async fn leave(engine: &Engine, gates: &[Gate], token: &str) -> Result<(), LedgerError> {
+    if gates.is_empty() {
+        return Ok(());
+    }
+    engine.ledger.leave(gates, token).await
 }
 
 /// Why it must not run at all, if so: what nobody wants any more needs no place in a limit.
@@ -104,9 +153,7 @@ async fn unwanted(
     message: &Message,
 ) -> Result<Option<Outcome>, LedgerError> {
     if engine.heard.is_cancelled(&message.id, &reception.kick) {
-        return Ok(Some(Outcome::Cancelled {
-            why: Cancelled::Asked,
-        }));
+        return Ok(Some(cancelled()));
     }
     if message.time_left() == Some(Duration::ZERO) {
         return Ok(Some(expired(message)));
@@ -119,6 +166,12 @@ async fn unwanted(
     Ok(superseded.then_some(Outcome::Cancelled {
         why: Cancelled::Superseded,
     }))
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled {
+        why: Cancelled::Asked,
+    }
 }
 
 fn expired(message: &Message) -> Outcome {
@@ -144,15 +197,14 @@ fn underway(
         token: token.to_owned(),
         worker: engine.name.clone(),
     };
-    let limit = message
-        .time_left()
-        .map_or(policy.timeout, |left| left.min(policy.timeout));
-    let times = Times {
-        limit,
-        tidy_up: policy.abort_after,
-    };
     let stop = Stop::under(&engine.interrupt);
-    let mut underway = Underway::new(run, &message.task, message.attempt(), stop, times);
+    let mut underway = Underway::new(
+        run,
+        &message.task,
+        message.attempt(),
+        stop,
+        policy.abort_after,
+    );
     underway.gates = gates;
     underway.kept = policy.keep_result.max(PROGRESS_KEPT);
     underway
@@ -184,45 +236,66 @@ async fn closed(
     })
 }
 
+/// Which of a message's starts may be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chance {
+    /// All but the last one, which is for when it is alone.
+    ButTheLast,
+    /// The last one, too.
+    Last,
+}
+
 /// Claims the run where that can matter. A message that was never delivered before and keeps no result needs no claim to
 /// begin with: the keeper makes one if it runs for long.
-async fn claim(
+async fn begin(
     engine: &Engine,
     reception: &Reception,
-    message: &Message,
-    policy: Policy,
-    place: Place,
-    unwanted: Option<Outcome>,
-) -> Result<Course, LedgerError> {
+    (message, policy): (&Message, &Policy),
+    place: &Place,
+    chance: Chance,
+) -> Result<Standing, LedgerError> {
     let first = !reception.redelivered && message.hop() == 0;
-    let mut starts = 1;
-    if !first || policy.keeps_result() {
-        match engine
-            .ledger
-            .begin(&place.underway.run, engine.lease)
-            .await?
-        {
-            Standing::Granted { starts: so_far } => starts = so_far,
-            Standing::Held { remaining, .. } => return Ok(Course::Copy(remaining + A_LITTLE)),
-            Standing::Superseded => return Ok(Course::Superseded),
-            Standing::Finished => return Ok(Course::Finished),
-        }
+    if first && !policy.keeps_result() {
+        return Ok(Standing::Granted { starts: 1 });
+    }
+    // Where one death is enough there is no second start, and nobody was beside it in an earlier one.
+    let hold_back =
+        (chance == Chance::ButTheLast && policy.worker_deaths > 1).then_some(policy.worker_deaths);
+    let run = &place.underway.run;
+    let standing = engine.ledger.begin(run, engine.lease, hold_back).await?;
+    if matches!(standing, Standing::Granted { .. }) {
         place.underway.note_claimed();
     }
+    Ok(standing)
+}
+
+/// What the standing means.
+fn course_of(
+    engine: &Engine,
+    reception: &Reception,
+    standing: Standing,
+    (place, policy): (Place, Policy),
+    unwanted: Option<Outcome>,
+) -> Course {
+    let starts = match standing {
+        Standing::Granted { starts } => starts,
+        Standing::Held { remaining, .. } => return Course::Copy(remaining + A_LITTLE),
+        Standing::HeldBack => return Course::LastChance(place, policy),
+        Standing::Superseded => return Course::Superseded,
+        Standing::Finished => return Course::Finished,
+    };
     if let Some(outcome) = unwanted {
-        return Ok(Course::Settle(outcome, Some(place), policy));
+        return Course::Settle(outcome, Some(place), policy);
     }
     // A cancel that came while the claim was asked for tripped nothing: the attempt was not in the table, or is now.
-    if engine.heard.is_cancelled(&message.id, &reception.kick) {
-        let outcome = Outcome::Cancelled {
-            why: Cancelled::Asked,
-        };
-        return Ok(Course::Settle(outcome, Some(place), policy));
+    let run = &place.underway.run;
+    if engine.heard.is_cancelled(&run.id, &reception.kick) {
+        return Course::Settle(cancelled(), Some(place), policy);
     }
     if starts > policy.worker_deaths {
-        return Ok(Course::Settle(poison(starts - 1), Some(place), policy));
+        return Course::Settle(poison(starts - 1), Some(place), policy);
     }
-    Ok(Course::Run(place, policy))
+    Course::Run(place, policy)
 }
 
 fn poison(deaths: u32) -> Outcome {

@@ -2,6 +2,7 @@
 //! It takes broker and results when it runs, so that the same worker runs embedded, in a test, or against real servers.
 
 mod admit;
+mod alone;
 mod attempt;
 mod conclude;
 mod drain;

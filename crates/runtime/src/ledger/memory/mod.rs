@@ -56,8 +56,13 @@ impl MemoryLedger {
 
 #[async_trait]
 impl Runs for MemoryLedger {
-    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError> {
-        Ok(self.lock().begin(run, lease))
+    async fn begin(
+        &self,
+        run: &Run,
+        lease: Duration,
+        hold_back: Option<u32>,
+    ) -> Result<Standing, LedgerError> {
+        Ok(self.lock().begin(run, lease, hold_back))
     }
 
     async fn renew(&self, runs: &[Run], lease: Duration) -> Result<(), LedgerError> {

@@ -87,7 +87,7 @@ impl Pages {
             .retain(|_, ends| ends.back().is_some_and(|end| *end > now));
     }
 
-    pub(super) fn begin(&mut self, run: &Run, lease: Duration) -> Standing {
+    pub(super) fn begin(&mut self, run: &Run, lease: Duration, hold_back: Option<u32>) -> Standing {
         let now = Instant::now();
         let mut starts = 1;
         match self.run(&run.id) {
@@ -107,6 +107,9 @@ impl Pages {
                     return Standing::Held { remaining, worker };
                 } else if other.kick == run.kick {
                     starts = before + 1;
+                    if hold_back == Some(starts) {
+                        return Standing::HeldBack;
+                    }
                 }
             }
             _ => {}

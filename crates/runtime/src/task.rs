@@ -156,7 +156,8 @@ impl Policy {
         self
     }
 
-    /// How many workers a message may kill before it is dead as `poison`; at least one. Handing back never counts.
+    /// How many workers a message may kill before it is dead as `poison`; at least one. Handing back never counts. The last start
+    /// before that is made alone in its process, because what runs beside a crasher dies with it.
     #[must_use]
     pub const fn worker_deaths(mut self, deaths: u32) -> Self {
         self.worker_deaths = if deaths == 0 { 1 } else { deaths };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::broker::MAX_DELAY;
 use crate::duration::{hours, minutes, seconds};
 use crate::limit::{Limit, MAX_LIMITS};
 use crate::queue::{Priority, Queue};
@@ -54,6 +55,9 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 }
+
+/// The longest that a result or a unique key is kept, ten years: what is meant for ever must not fill the store for ever.
+pub const LONGEST_KEPT: Duration = hours(10 * 365 * 24);
 
 /// How a task is run: attempts, timeout, priority, backoff, and how long its result is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,10 +124,11 @@ impl Policy {
         self
     }
 
-    /// How long the result can be read after the task has ended.
+    /// How long the result can be read after the task has ended: [`LONGEST_KEPT`] at most.
     #[must_use]
     pub const fn keep_result(mut self, ttl: Duration) -> Self {
-        self.keep_result = ttl;
+        let too_long = ttl.as_secs() >= LONGEST_KEPT.as_secs();
+        self.keep_result = if too_long { LONGEST_KEPT } else { ttl };
         self
     }
 
@@ -230,7 +235,9 @@ impl Backoff {
     /// The pause after the given failed attempt; `dice` is a random number in 0..=1 (full jitter).
     #[must_use]
     pub fn pause(&self, attempt: u32, dice: f64) -> Duration {
-        self.ceiling(attempt).mul_f64(dice.clamp(0.0, 1.0))
+        // A longer one would be refused by the broker, and the message dead of its pause.
+        let ceiling = self.ceiling(attempt).min(MAX_DELAY);
+        ceiling.mul_f64(dice.clamp(0.0, 1.0))
     }
 }
 

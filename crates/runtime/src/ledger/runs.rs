@@ -73,6 +73,8 @@ pub enum Sighting {
     },
     /// It came to its end.
     Finished,
+    /// It came to its end, and its record was taken away for it to run anew: it waits, unless it runs already.
+    Replayed,
 }
 
 /// Who runs what.

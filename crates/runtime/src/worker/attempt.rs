@@ -233,6 +233,7 @@ async fn run_and_settle(
             outcome,
             place: Some(place),
             policy,
+            ran: true,
             took: begun.elapsed(),
             trace_id: trace_id_of(&span),
         };

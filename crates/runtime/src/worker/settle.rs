@@ -33,6 +33,8 @@ pub(super) struct Ending {
     /// Its place in the table of what is under way; none for what was never admitted.
     pub(super) place: Option<Place>,
     pub(super) policy: Policy,
+    /// Whether its handler was begun.
+    pub(super) ran: bool,
     pub(super) took: Duration,
     pub(super) trace_id: Option<String>,
 }
@@ -49,6 +51,7 @@ impl Ending {
             outcome,
             place,
             policy,
+            ran: false,
             took: Duration::ZERO,
             trace_id: trace_id_of(span),
         }
@@ -170,13 +173,47 @@ async fn end(
     record: impl FnOnce() -> Record,
 ) -> Result<Last, Unsettled> {
     if ending.policy.keeps_result() {
-        save(engine, reception, record(), ending).await?;
+        match output_before(engine, reception, ending).await? {
+            Some(stored) => store(engine, reception, stored, ending).await?,
+            None => save(engine, reception, record(), ending).await?,
+        }
     }
     conclude(engine, reception, ending).await;
     Ok(Last::Ack)
 }
 
+/// What an earlier kick of the same id has left, if this one did not even run: an output is not lost to a cancel that came after
+/// it. It is stored again, as the end of this kick, too.
+async fn output_before(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+) -> Result<Option<Record>, Unsettled> {
+    let (Some(id), false) = (reception.id(), ending.ran) else {
+        return Ok(None);
+    };
+    let stored = keep_trying(
+        || engine.servers.results.load(&id),
+        |error| !matches!(error, ResultError::Unreadable { .. }),
+    );
+    match stored.await {
+        Ok(record) => Ok(record.filter(|record| record.outcome.is_ok())),
+        Err(ResultError::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(Unsettled::Away(error.to_string())),
+    }
+}
+
 async fn save(
+    engine: &Engine,
+    reception: &Reception,
+    record: Record,
+    ending: &Ending,
+) -> Result<(), Unsettled> {
+    let history = history_of(engine, reception, ending, None);
+    store(engine, reception, record.after(history), ending).await
+}
+
+async fn store(
     engine: &Engine,
     reception: &Reception,
     record: Record,
@@ -186,8 +223,7 @@ async fn save(
     let (Some(id), false) = (reception.id(), ttl.is_zero()) else {
         return Ok(());
     };
-    let history = history_of(engine, reception, ending, None);
-    let record = record.of_kick(Some(&reception.kick)).after(history);
+    let record = record.of_kick(Some(&reception.kick));
     let saved = keep_trying(
         || engine.servers.results.save(&id, &record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),
@@ -274,6 +310,7 @@ pub(super) async fn come_back(
     tracing::info!(task_id = %message.id, ?after, "came again while it runs");
     let mut message = Message::clone(message);
     message.labels.set_text(label::KICK, &*reception.kick);
+    trace::keep(&*reception.headers, &mut message.labels);
     let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
     let published = match parcel {
         Ok(parcel) => tokio::select! {

@@ -61,6 +61,7 @@ pub(super) enum State {
     },
     Finished {
         kick: String,
+        replayed: bool,
     },
 }
 
@@ -91,7 +92,7 @@ impl Pages {
         let now = Instant::now();
         let mut starts = 1;
         match self.run(&run.id) {
-            Some(State::Finished { kick }) if *kick == run.kick => return Standing::Finished,
+            Some(State::Finished { kick, .. }) if *kick == run.kick => return Standing::Finished,
             Some(State::SentOn { kick, hop }) if *kick == run.kick && *hop > run.hop => {
                 return Standing::Superseded;
             }

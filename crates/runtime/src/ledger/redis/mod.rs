@@ -14,7 +14,7 @@ use redis::Script;
 
 use crate::message::MessageId;
 use crate::result::redis::Keys;
-use crate::result::redis::line::Line;
+use crate::result::redis::line::{Broken, Line};
 use crate::result::redis::wait::Doorbells;
 
 /// The ledger of one namespace in a Redis.
@@ -31,6 +31,7 @@ struct Scripts {
     begin: Script,
     renew: Script,
     release: Script,
+    replay: Script,
     reserve: Script,
     give_up: Script,
     enter: Script,
@@ -43,6 +44,7 @@ impl Scripts {
             begin: Script::new(runs::BEGIN),
             renew: Script::new(runs::RENEW),
             release: Script::new(runs::RELEASE),
+            replay: Script::new(runs::REPLAY),
             reserve: Script::new(uniques::RESERVE),
             give_up: Script::new(uniques::GIVE_UP),
             enter: Script::new(limits::ENTER),
@@ -79,6 +81,15 @@ impl RedisLedger {
     /// The channel on which workers hear that something changed.
     fn news(&self) -> String {
         format!("{} news", self.namespace)
+    }
+
+    /// The record of this message is taken away, for it to run anew.
+    pub(crate) async fn replay(&self, id: &MessageId) -> Result<(), Broken> {
+        let _: i64 = self
+            .line
+            .call(&self.scripts.replay.key(self.run_key(id)))
+            .await?;
+        Ok(())
     }
 
     /// What is stored, and where, when a kick has come to its end.

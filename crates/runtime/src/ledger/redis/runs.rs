@@ -82,6 +82,18 @@ return 0
 "
 );
 
+/// KEYS the run. Says of a run that has come to its end that it is to run anew; what recognises copies of it stays.
+pub(super) const REPLAY: &str = reading!(
+    r"
+local state, token, till, number, worker, kick = read(KEYS[1])
+if state == 'f' then
+  redis.call('SET', KEYS[1], table.concat({'f', '-', '0', '1', '-', kick}, '
+'), 'KEEPTTL')
+end
+return 0
+"
+);
+
 /// What stands under the run of a kick that has come to its end.
 pub(super) fn finished(kick: &str) -> String {
     format!("f\n-\n0\n0\n-\n{kick}")
@@ -174,6 +186,7 @@ fn seen(text: &str, now: u64) -> Option<Sighting> {
             starts: number,
         },
         "w" => Sighting::SentOn { hop: number },
+        "f" if number > 0 => Sighting::Replayed,
         _ => Sighting::Finished,
     })
 }
@@ -205,6 +218,7 @@ mod tests {
             ),
             (&sent_on("k", 3), 0, Some(Sighting::SentOn { hop: 3 })),
             (&finished("k"), 0, Some(Sighting::Finished)),
+            ("f\n-\n0\n1\n-\nk", 0, Some(Sighting::Replayed)),
             ("r\nhalf", 0, None),
         ];
         for (text, now, expected) in table {

@@ -2,11 +2,14 @@
 //! deadlines, unique kicks, limits, slots, poison, unknown names, pauses, progress. Spans are another folder's subject.
 
 mod alone;
+mod bounds;
 mod cancelling;
 mod claiming;
 mod deadlines;
 mod limiting;
 mod operating;
+mod rates;
+mod reserving;
 mod retrying;
 mod unique;
 

@@ -62,16 +62,15 @@ impl RedisLedger {
     ) -> Self {
         Self {
             line,
-            namespace,
+            namespace: escaped(&namespace),
             results,
             doorbells,
             scripts: Scripts::new(),
         }
     }
 
-    /// With spaces: an id has none, and may be the key of a result in the same database.
     fn key(&self, kind: &str, name: &str) -> String {
-        format!("{} {kind} {name}", self.namespace)
+        key(&self.namespace, kind, name)
     }
 
     fn run_key(&self, id: &MessageId) -> String {
@@ -98,11 +97,39 @@ impl RedisLedger {
     }
 }
 
+/// With spaces: an id has none, and may be the key of a result in the same database. Nor has a namespace as it stands here, so
+/// that one cannot read like another and what follows it.
+fn key(namespace: &str, kind: &str, name: &str) -> String {
+    format!("{namespace} {kind} {name}")
+}
+
+/// The namespace as it stands in keys.
+fn escaped(namespace: &str) -> String {
+    namespace.replace('%', "%25").replace(' ', "%20")
+}
+
 impl fmt::Debug for RedisLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLedger")
             .field("place", &self.line.place())
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_namespace_reads_like_another_and_what_follows() {
+        let keys = [
+            key(&escaped("a"), "places", "unique k"),
+            key(&escaped("a places"), "unique", "k"),
+            key(&escaped("a%20places"), "unique", "k"),
+            key(&escaped("a"), "unique", "k"),
+        ];
+        let different: std::collections::HashSet<&String> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len(), "{keys:?}");
     }
 }

@@ -265,4 +265,18 @@ mod tests {
     fn a_task_is_tried_at_least_once() {
         assert_eq!(Policy::DEFAULT.attempts(0).attempts, 1);
     }
+
+    #[test]
+    fn what_is_kept_for_ever_is_kept_for_ten_years() {
+        let kept = |time| Policy::DEFAULT.keep_result(time).keep_result;
+        assert_eq!(kept(Duration::MAX), LONGEST_KEPT);
+        assert_eq!(kept(LONGEST_KEPT + Duration::from_nanos(1)), LONGEST_KEPT);
+        assert_eq!(kept(hours(1)), hours(1));
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_a_broker_can_keep() {
+        let backoff = Backoff::exponential(Duration::MAX, Duration::MAX);
+        assert_eq!(backoff.pause(1, 1.0), MAX_DELAY);
+    }
 }

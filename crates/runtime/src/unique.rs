@@ -66,7 +66,7 @@ impl<'a, T: Task> UniqueKick<'a, T> {
         Self {
             order,
             mode,
-            window,
+            window: window.min(LONGEST_KEPT),
             task: PhantomData,
         }
     }
@@ -77,9 +77,8 @@ impl<'a, T: Task> UniqueKick<'a, T> {
         self
     }
 
-    async fn send(mut self) -> Result<Kicked<T>, KickError> {
+    async fn send(self) -> Result<Kicked<T>, KickError> {
         let key = self.order.unique_name()?;
-        self.window = self.window.min(LONGEST_KEPT);
         match self.mode {
             Mode::UntilDone | Mode::Throttle => self.send_if_first(key).await,
             Mode::Debounce => self.send_after_all(key).await,
@@ -152,6 +151,8 @@ pub(crate) fn escaped(task: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -178,5 +179,24 @@ mod tests {
         ];
         let different: std::collections::HashSet<&String> = names.iter().collect();
         assert_eq!(different.len(), names.len(), "{names:?}");
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Any {}
+
+    impl Task for Any {
+        const NAME: &'static str = "any";
+        const QUEUE: crate::queue::Queue = crate::queue::Queue::named("any");
+        type Output = ();
+    }
+
+    #[test]
+    fn a_window_without_an_end_is_ten_years() {
+        let broker = crate::broker::memory::MemoryBroker::new();
+        let results = crate::result::memory::MemoryResults::new();
+        let tasks = crate::client::Tasks::new(Arc::new(broker), Arc::new(results));
+        let window = |asked| tasks.kick(Any {}).unique_for(asked).window;
+        assert_eq!(window(Duration::MAX), LONGEST_KEPT);
+        assert_eq!(window(hours(1)), hours(1));
     }
 }

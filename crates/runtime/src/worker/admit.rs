@@ -343,3 +343,72 @@ pub(super) fn slots_of(engine: &Engine, headers: &dyn Beside) -> u32 {
     let cost = task.map_or(1, |registered| registered.policy.cost);
     cost.min(engine.slot_count).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::memory::MemoryBroker;
+    use crate::broker::{Broker, Headers, Parcel};
+    use crate::ledger::GateKind;
+    use crate::message::{Args, Labels, MessageId, Route};
+    use crate::ping::Ping;
+    use crate::queue::Queue;
+    use crate::result::memory::MemoryResults;
+    use crate::task::Task;
+    use crate::worker::{Plan, Servers};
+
+    const QUEUE: Queue = Queue::named("q");
+
+    fn one_at_once() -> Vec<Gate> {
+        vec![Gate {
+            name: "ping:0".to_owned(),
+            kind: GateKind::AtOnce(1),
+        }]
+    }
+
+    fn message() -> Message {
+        Message {
+            id: MessageId::new(),
+            task: Ping::NAME.to_owned(),
+            labels: Labels::default(),
+            args: Args::of(&Ping {}).expect("JSON"),
+        }
+    }
+
+    async fn delivered(broker: &MemoryBroker, message: &Message) -> Reception {
+        let route = Route {
+            queue: QUEUE,
+            level: QUEUE.level_numbered(0),
+            delay: Duration::ZERO,
+        };
+        let parcel = Parcel {
+            headers: Headers::new(),
+            ..Parcel::of(message, route).expect("small")
+        };
+        broker.publish(parcel).await.expect("stored");
+        let mut consumer = broker.consume(QUEUE, 1).await.expect("consumes");
+        Reception::of(consumer.next().await.expect("a delivery")).0
+    }
+
+    /// Between the first look and the second another copy of it has begun here.
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_comes_too_late_leaves_the_place_that_it_was_given() {
+        let broker = MemoryBroker::with_queues([QUEUE]);
+        let message = message();
+        let reception = delivered(&broker, &message).await;
+        let servers = Servers {
+            broker: std::sync::Arc::new(broker),
+            results: std::sync::Arc::new(MemoryResults::new()),
+        };
+        let engine = Engine::new(&mut Plan::new(QUEUE), servers);
+        let mut registered = engine.tasks[Ping::NAME].clone();
+        registered.gates = std::sync::Arc::new(|_| one_at_once());
+        let policy = registered.policy;
+        let begun = underway(&engine, &reception, &message, (policy, "a"), Vec::new());
+        let _place = engine.running.enter(begun).expect("free");
+        let course = steps(&engine, &reception, &message, &registered, (policy, "b")).await;
+        assert!(matches!(course, Ok(Course::Copy(HERE_ALREADY))));
+        let entry = engine.ledger.enter(&one_at_once(), "c", seconds(9)).await;
+        assert_eq!(entry.expect("answers"), Entry::Passed, "its place is free");
+    }
+}

@@ -10,6 +10,7 @@ mod engine;
 mod heard;
 mod intake;
 mod keeper;
+mod log;
 mod parking;
 mod plan;
 mod reception;

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::conclude::{conclude, leave_gates, let_go, sent_on};
 use super::engine::Engine;
+use super::log::report;
 use super::reception::Reception;
 use super::running::{Place, Underway};
 use crate::broker::{Delivery, Obituary, Parcel, PublishError, Receipt};
@@ -442,31 +443,5 @@ pub(super) async fn hand_back_unread(delivery: Delivery) {
 pub(super) async fn hand_back(receipt: Box<dyn Receipt>) {
     if let Err(lost) = receipt.hand_back().await {
         tracing::debug!(%lost, "not handed back");
-    }
-}
-
-/// One line for each attempt. WARN: it recovers by itself; ERROR: a person must act.
-fn report(ending: &Ending) {
-    let ms = u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX);
-    match &ending.outcome {
-        Outcome::Done(_) => tracing::info!(ms, "done"),
-        Outcome::Snooze { after } => tracing::info!(ms, ?after, "snoozes"),
-        Outcome::Interrupted => tracing::info!(ms, "interrupted: handed back"),
-        Outcome::Cancelled { why } => tracing::info!(ms, why = why.as_str(), "cancelled"),
-        Outcome::Retry { error, after } => tracing::warn!(
-            ms,
-            ?after,
-            error = error.sentence(),
-            "failed: will be tried again"
-        ),
-        Outcome::Dead { reason, error } => {
-            tracing::error!(
-                ms,
-                reason = reason.as_str(),
-                error = error.sentence(),
-                "dead"
-            )
-        }
-        Outcome::Failed(error) => tracing::error!(ms, error = error.sentence(), "dead"),
     }
 }

@@ -92,7 +92,7 @@ async fn steps(
             };
             let standing = begin(engine, reception, (message, &policy), &place, chance).await;
             standing
-                .map(|standing| course_of(engine, reception, standing, (place, policy), unwanted))
+                .map(|standing| course_of(engine, reception, &standing, (place, policy), unwanted))
         }
         None => Ok(Course::Copy(HERE_ALREADY)),
     };
@@ -127,7 +127,7 @@ pub(super) async fn admit_alone(
     );
     let course = match asking(engine, ask).await {
         Some((standing, unwanted)) => {
-            course_of(engine, reception, standing, (place, policy), unwanted)
+            course_of(engine, reception, &standing, (place, policy), unwanted)
         }
         None => Course::HandBack,
     };
@@ -273,13 +273,13 @@ async fn begin(
 fn course_of(
     engine: &Engine,
     reception: &Reception,
-    standing: Standing,
+    standing: &Standing,
     (place, policy): (Place, Policy),
     unwanted: Option<Outcome>,
 ) -> Course {
     let starts = match standing {
-        Standing::Granted { starts } => starts,
-        Standing::Held { remaining, .. } => return Course::Copy(remaining + A_LITTLE),
+        Standing::Granted { starts } => *starts,
+        Standing::Held { remaining, .. } => return Course::Copy(*remaining + A_LITTLE),
         Standing::HeldBack => return Course::LastChance(place, policy),
         Standing::Superseded => return Course::Superseded,
         Standing::Finished => return Course::Finished,

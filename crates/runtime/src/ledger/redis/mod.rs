@@ -56,13 +56,13 @@ impl Scripts {
 impl RedisLedger {
     pub(crate) fn new(
         line: Line,
-        namespace: String,
+        namespace: &str,
         results: Keys,
         doorbells: Arc<Doorbells>,
     ) -> Self {
         Self {
             line,
-            namespace: escaped(&namespace),
+            namespace: escaped(namespace),
             results,
             doorbells,
             scripts: Scripts::new(),

@@ -127,7 +127,7 @@ impl RedisResults {
         };
         let ledger = RedisLedger::new(
             line.clone(),
-            config.namespace,
+            &config.namespace,
             keys.clone(),
             Arc::clone(&doorbells),
         );

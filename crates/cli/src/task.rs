@@ -80,7 +80,8 @@ impl Known {
             (Some(Sighting::Running { .. }), ..) => "running",
             (Some(Sighting::Abandoned { .. }), ..) => "abandoned",
             (Some(Sighting::SentOn { .. }), ..) => "waiting",
-            (None, Some(_), None) => "running",
+            (None | Some(Sighting::Replayed), Some(_), None) => "running",
+            (Some(Sighting::Replayed), None, None) => "waiting",
             (.., Some(record)) => word(record),
             (Some(Sighting::Finished), _, None) => "ended",
             (None, None, None) => "unknown",
@@ -120,6 +121,9 @@ impl Known {
             ),
             (_, Some(Sighting::SentOn { hop })) => {
                 format!("waiting for its next attempt (sent on so far: {hop})")
+            }
+            ("waiting", Some(Sighting::Replayed)) => {
+                "waiting: it had come to its end, and was replayed".to_owned()
             }
             ("ended", _) => "ended; its result is not kept any more".to_owned(),
             ("unknown", _) => {
@@ -173,7 +177,7 @@ impl Known {
                 json!({ "worker": worker, "starts": starts })
             }
             Some(Sighting::SentOn { hop }) => json!({ "sent_on": hop }),
-            Some(Sighting::Finished) | None => Value::Null,
+            Some(Sighting::Finished | Sighting::Replayed) | None => Value::Null,
         };
         if let Some((worker, busy)) = &self.busy {
             value["worker"] = json!(worker);

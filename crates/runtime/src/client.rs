@@ -183,7 +183,8 @@ impl<'a, T: Task> Kick<'a, T> {
     order_methods!();
 
     /// Kicks unless an earlier kick of the same work is under way: queued, delayed or running, and not older than `window`.
-    /// The same is what has the same [`Task::unique_key`], or the same args.
+    /// The same is what has the same [`Task::unique_key`], or the same args. A window is
+    /// [`LONGEST_KEPT`](crate::task::LONGEST_KEPT) at most.
     pub fn unique_for(self, window: Duration) -> UniqueKick<'a, T> {
         UniqueKick::new(self.order, Mode::UntilDone, window)
     }

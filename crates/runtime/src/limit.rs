@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ledger::{Gate, GateKind};
+use crate::unique;
 
 /// The most limits that one task can have.
 pub const MAX_LIMITS: usize = 4;
@@ -56,6 +57,7 @@ impl Limit {
 
     /// What the ledger counts for a message of this task with this key.
     pub(crate) fn gate(&self, number: usize, task: &str, key: Option<&str>) -> Option<Gate> {
+        let task = unique::escaped(task);
         let name = match (self.per_key, key) {
             (false, _) => format!("{task}:{number}"),
             (true, Some(key)) => format!("{task}:{number}:{key}"),
@@ -95,6 +97,14 @@ mod tests {
             Some("render:1:k")
         );
         assert_eq!(name(limit.per_key(), None), None);
+        let (whole, keyed) = (
+            limit.gate(1, "a:1", None),
+            limit.per_key().gate(1, "a", Some("1:1")),
+        );
+        assert_ne!(
+            whole, keyed,
+            "a task's name may look like another's and a key"
+        );
     }
 
     #[test]

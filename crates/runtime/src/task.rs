@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::broker::MAX_DELAY;
 use crate::duration::{hours, minutes, seconds};
 use crate::limit::{Limit, MAX_LIMITS};
 use crate::queue::{Priority, Queue};
@@ -54,6 +55,9 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 }
+
+/// The longest that a result or a unique key is kept, ten years: what is meant for ever must not fill the store for ever.
+pub const LONGEST_KEPT: Duration = hours(10 * 365 * 24);
 
 /// How a task is run: attempts, timeout, priority, backoff, and how long its result is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,10 +124,11 @@ impl Policy {
         self
     }
 
-    /// How long the result can be read after the task has ended.
+    /// How long the result can be read after the task has ended: [`LONGEST_KEPT`] at most.
     #[must_use]
     pub const fn keep_result(mut self, ttl: Duration) -> Self {
-        self.keep_result = ttl;
+        let too_long = ttl.as_secs() >= LONGEST_KEPT.as_secs();
+        self.keep_result = if too_long { LONGEST_KEPT } else { ttl };
         self
     }
 
@@ -156,7 +161,8 @@ impl Policy {
         self
     }
 
-    /// How many workers a message may kill before it is dead as `poison`; at least one. Handing back never counts.
+    /// How many workers a message may kill before it is dead as `poison`; at least one. Handing back never counts. The last start
+    /// before that is made alone in its process, because what runs beside a crasher dies with it.
     #[must_use]
     pub const fn worker_deaths(mut self, deaths: u32) -> Self {
         self.worker_deaths = if deaths == 0 { 1 } else { deaths };
@@ -229,7 +235,9 @@ impl Backoff {
     /// The pause after the given failed attempt; `dice` is a random number in 0..=1 (full jitter).
     #[must_use]
     pub fn pause(&self, attempt: u32, dice: f64) -> Duration {
-        self.ceiling(attempt).mul_f64(dice.clamp(0.0, 1.0))
+        // A longer one would be refused by the broker, and the message dead of its pause.
+        let ceiling = self.ceiling(attempt).min(MAX_DELAY);
+        ceiling.mul_f64(dice.clamp(0.0, 1.0))
     }
 }
 
@@ -256,5 +264,19 @@ mod tests {
     #[test]
     fn a_task_is_tried_at_least_once() {
         assert_eq!(Policy::DEFAULT.attempts(0).attempts, 1);
+    }
+
+    #[test]
+    fn what_is_kept_for_ever_is_kept_for_ten_years() {
+        let kept = |time| Policy::DEFAULT.keep_result(time).keep_result;
+        assert_eq!(kept(Duration::MAX), LONGEST_KEPT);
+        assert_eq!(kept(LONGEST_KEPT + Duration::from_nanos(1)), LONGEST_KEPT);
+        assert_eq!(kept(hours(1)), hours(1));
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_a_broker_can_keep() {
+        let backoff = Backoff::exponential(Duration::MAX, Duration::MAX);
+        assert_eq!(backoff.pause(1, 1.0), MAX_DELAY);
     }
 }

@@ -1,6 +1,7 @@
 //! Kicks of work that is to be asked for once: while an earlier one is under way, once in a while, or after the last one.
 //! The key is held by the ledger; what becomes of a superseded message is the worker's to settle.
 
+use std::borrow::Cow;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use crate::duration::hours;
 use crate::handle::Handle;
 use crate::ledger::Reserved;
 use crate::message::label;
-use crate::task::Task;
+use crate::task::{LONGEST_KEPT, Task};
 
 /// How long beyond its pause a debounced message may wait in its queue before its key is forgotten. Then it runs, superseded
 /// or not.
@@ -65,7 +66,7 @@ impl<'a, T: Task> UniqueKick<'a, T> {
         Self {
             order,
             mode,
-            window,
+            window: window.min(LONGEST_KEPT),
             task: PhantomData,
         }
     }
@@ -129,17 +130,29 @@ impl<'a, T: Task> IntoFuture for UniqueKick<'a, T> {
 
 /// The name of a key in the ledger: the task, and what makes two kicks of it the same.
 pub(crate) fn name(task: &str, key: Option<&str>, args: &[u8]) -> String {
+    let task = escaped(task);
     match key {
         Some(key) => format!("{task}:{key}"),
         None => format!(
-            "{task}:{}",
+            "{task}#{}",
             Uuid::new_v5(&Uuid::NAMESPACE_OID, args).simple()
         ),
     }
 }
 
+/// A task's name as it stands before a separator: without one in it, so that no other task's name and key read the same.
+pub(crate) fn escaped(task: &str) -> Cow<'_, str> {
+    if !task.contains(['%', ':', '#']) {
+        return Cow::Borrowed(task);
+    }
+    let task = task.replace('%', "%25").replace(':', "%3A");
+    Cow::Owned(task.replace('#', "%23"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -148,5 +161,42 @@ mod tests {
         assert_eq!(name("t", None, b"1"), name("t", None, b"1"));
         assert_ne!(name("t", None, b"1"), name("t", None, b"2"));
         assert_ne!(name("t", None, b"1"), name("u", None, b"1"));
+    }
+
+    #[test]
+    fn no_key_makes_the_name_of_another_task_or_of_args() {
+        let hash = name("t", None, b"1").replacen("t#", "", 1);
+        let names = [
+            name("a", Some("b:c"), b""),
+            name("a:b", Some("c"), b""),
+            name("a%3Ab", Some("c"), b""),
+            name("a:", Some("c"), b""),
+            name("a", Some(":c"), b""),
+            name("t", Some(&hash), b""),
+            name("t", None, b"1"),
+            name("t#", Some(&hash), b""),
+            name("t", Some(&format!("#{hash}")), b""),
+        ];
+        let different: std::collections::HashSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Any {}
+
+    impl Task for Any {
+        const NAME: &'static str = "any";
+        const QUEUE: crate::queue::Queue = crate::queue::Queue::named("any");
+        type Output = ();
+    }
+
+    #[test]
+    fn a_window_without_an_end_is_ten_years() {
+        let broker = crate::broker::memory::MemoryBroker::new();
+        let results = crate::result::memory::MemoryResults::new();
+        let tasks = crate::client::Tasks::new(Arc::new(broker), Arc::new(results));
+        let window = |asked| tasks.kick(Any {}).unique_for(asked).window;
+        assert_eq!(window(Duration::MAX), LONGEST_KEPT);
+        assert_eq!(window(hours(1)), hours(1));
     }
 }

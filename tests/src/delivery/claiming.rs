@@ -59,11 +59,23 @@ async fn a_copy_of_what_runs_waits_and_is_acked_when_that_has_finished() {
     second.drained().await;
 }
 
-/// A worker takes the message, claims it, and is gone without a word.
+/// A worker takes the first message, claims it, and is gone without a word.
 async fn start_and_die(house: &House) {
-    let mut consumer = house.broker.consume(QUEUE, 1).await.expect("consumes");
-    let delivery = consumer.next().await.expect("a delivery");
-    let message = Message::decode(&delivery.body).expect("a message");
+    start_all_and_die(house, 1).await;
+}
+
+/// The same with the first `count` messages.
+pub(super) async fn start_all_and_die(house: &House, count: u16) {
+    let mut consumer = house.broker.consume(QUEUE, count).await.expect("consumes");
+    let mut deliveries = Vec::new();
+    for _ in 0..count {
+        let delivery = consumer.next().await.expect("a delivery");
+        claim(house, Message::decode(&delivery.body).expect("a message")).await;
+        deliveries.push(delivery);
+    }
+}
+
+async fn claim(house: &House, message: Message) {
     let run = Run {
         kick: message.kick().expect("ours").to_owned(),
         hop: message.hop(),
@@ -73,7 +85,9 @@ async fn start_and_die(house: &House) {
     };
     let ledger = house.tasks().ledger();
     let lease = seconds(9);
-    while let Standing::Held { remaining, .. } = ledger.begin(&run, lease).await.expect("answers") {
+    while let Standing::Held { remaining, .. } =
+        ledger.begin(&run, lease, None).await.expect("answers")
+    {
         tokio::time::sleep(remaining).await;
     }
 }
@@ -240,4 +254,37 @@ async fn mumble(_args: Mumble, State(board): State<Board>) -> TaskResult<()> {
     let _here = board.enter(0);
     tokio::time::sleep(minutes(2)).await;
     Ok(())
+}
+
+/// A client may trace in headers alone; the delay ladder carries what stands in the labels.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_put_off_stays_in_its_trace() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let (house, board) = (House::new(), Board::default());
+    let message = message(&short(1));
+    let mut parcel = parcel(&message);
+    let traced = ("traceparent".to_owned(), TRACE.to_owned());
+    parcel.headers.extend([traced]);
+    house.broker.publish(parcel).await.expect("stored");
+    let run = Run {
+        id: message.id.clone(),
+        kick: "another".to_owned(),
+        hop: 0,
+        token: "t".to_owned(),
+        worker: "desk@other".to_owned(),
+    };
+    let ledger = house.tasks().ledger();
+    ledger.begin(&run, minutes(1), None).await.expect("answers");
+    let at_work = house.employ(worker(&board));
+    eventually("it is put off", async || {
+        let depth = house.broker.depth(QUEUE).await.expect("declared");
+        depth.ready == [0; 4] && !house.broker.is_empty()
+    })
+    .await;
+    at_work.drained().await;
+    let mut consumer = house.broker.consume(QUEUE, 1).await.expect("consumes");
+    let copy = consumer.next().await.expect("after the claim");
+    let copy = Message::decode(&copy.body).expect("a message");
+    assert_eq!(copy.labels.text("traceparent"), Some(TRACE));
+    assert_eq!(board.runs(), 0);
 }

@@ -1,6 +1,9 @@
 //! Deadlines of the message as a whole, and handlers that block.
 
 use sapari_runtime::broker::Broker;
+use sapari_runtime::ledger::{Busy, Ledger};
+use sapari_runtime::message::MessageId;
+use sapari_runtime::result::{ResultError, Results};
 
 use super::*;
 
@@ -141,4 +144,122 @@ async fn handler_ignores_its_timeout() {
     assert_eq!(again.output().within(seconds(20)).await.expect("runs"), 3);
     at_work.drained().await;
     assert_eq!(state.board.most(), 1);
+}
+
+/// Results that are saved when the test lets them be.
+#[derive(Debug, Clone)]
+struct SlowResults {
+    inner: MemoryResults,
+    open: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl Results for SlowResults {
+    async fn save(
+        &self,
+        id: &MessageId,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<(), ResultError> {
+        let mut opened = self.open.subscribe();
+        opened
+            .wait_for(|open| *open)
+            .await
+            .expect("the store lives");
+        self.inner.save(id, record, ttl).await
+    }
+    async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError> {
+        self.inner.load(id).await
+    }
+    async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
+        self.inner.forget(id).await
+    }
+    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
+        self.inner.wait(id).await
+    }
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
+    }
+    async fn ping(&self) -> Result<(), ResultError> {
+        self.inner.ping().await
+    }
+}
+
+/// Ends at once, and would be stuck as soon as `block` would.
+#[derive(Debug, Serialize, Deserialize)]
+struct Quick {}
+
+impl Task for Quick {
+    const NAME: &'static str = "quick";
+    const QUEUE: Queue = QUEUE;
+    const POLICY: Policy = Block::POLICY;
+    type Output = ();
+}
+
+#[task]
+async fn quick(_args: Quick, State(board): State<Board>) -> TaskResult<()> {
+    let _here = board.enter(0);
+    Ok(())
+}
+
+/// The watch has its own thread and a clock that nobody pauses: a handler that began later and is stuck says when it has looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_handler_that_has_ended_is_not_stuck_however_long_its_result_waits() {
+    let house = House::new();
+    let results = SlowResults {
+        inner: house.results.clone(),
+        open: watch::Sender::new(false),
+    };
+    let state = Blocking {
+        board: Board::default(),
+        gate: Gate::default(),
+    };
+    let (open, closed) = std::sync::mpsc::channel::<()>();
+    let (gate, shut) = (state.gate.clone(), Arc::new(std::sync::Barrier::new(2)));
+    let holding = Arc::clone(&shut);
+    let hold = std::thread::spawn(move || {
+        let _held = gate.0.lock().expect("free");
+        holding.wait();
+        // An error means that the test has ended.
+        let _ = closed.recv();
+    });
+    shut.wait();
+    let servers = Servers {
+        results: Arc::new(results.clone()),
+        ..house.servers()
+    };
+    let worker = Worker::new(QUEUE, state.clone())
+        .task::<quick>()
+        .task::<block>()
+        .slots(2);
+    let shutdown = CancellationToken::new();
+    let working = tokio::spawn(worker.lease(seconds(1)).run(servers, shutdown.clone()));
+    let quick = house.tasks().kick(Quick {}).await.expect("kicked");
+    state.board.until_started(1).await;
+    let blocked = house.tasks().kick(Block {}).await.expect("kicked");
+    let ledger = house.tasks().ledger();
+    let found = async {
+        loop {
+            let reports = ledger.workers().await.expect("answers");
+            let running: Vec<Busy> = reports.into_iter().flat_map(|it| it.running).collect();
+            if running
+                .iter()
+                .any(|busy| busy.stuck && busy.id == *blocked.id())
+            {
+                return running;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let running = tokio::time::timeout(seconds(20), found)
+        .await
+        .expect("found stuck");
+    let settling = running.iter().find(|busy| busy.id == *quick.id());
+    assert_eq!(settling.map(|busy| busy.stuck), Some(false), "{running:?}");
+    results.open.send_replace(true);
+    drop(open);
+    hold.join().expect("no panic");
+    quick.output().within(seconds(20)).await.expect("saved");
+    shutdown.cancel();
+    working.await.expect("no panic").expect("ends well");
 }

@@ -1,11 +1,15 @@
 //! What is promised of a message on its way, on the embedded servers under paused time: retries and their history, cancels,
 //! deadlines, unique kicks, limits, slots, poison, unknown names, pauses, progress. Spans are another folder's subject.
 
+mod alone;
+mod bounds;
 mod cancelling;
 mod claiming;
 mod deadlines;
 mod limiting;
 mod operating;
+mod rates;
+mod reserving;
 mod retrying;
 mod unique;
 

@@ -116,3 +116,77 @@ async fn of_many_debounced_kicks_the_last_one_wins() {
     }
     assert_eq!(board.started(), [3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_was_cancelled_stands_for_nothing_queued_or_running() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let kick = async |number| {
+        let kick = tasks.kick(long(number)).unique_for(minutes(10));
+        kick.by("mine").await.expect("asked")
+    };
+    let queued = kick(1).await.handle();
+    queued.cancel().await.expect("told");
+    let second = kick(2).await;
+    assert!(second.is_new(), "although the first one is still queued");
+    let second = second.handle();
+    let at_work = house.employ(worker(&board).slots(2));
+    board.until_started(1).await;
+    assert!(
+        !kick(9).await.is_new(),
+        "the end of the first one took nothing from the second"
+    );
+    second.cancel().await.expect("told");
+    let third = kick(3).await;
+    assert!(third.is_new(), "although the second one has not ended yet");
+    let third = third.handle();
+    for cancelled in [queued, second] {
+        let record = cancelled.into_any().record().await.expect("a record");
+        assert!(failure(record).is_cancelled());
+    }
+    assert!(!kick(9).await.is_new(), "the third one stands now");
+    assert_eq!(third.output().await.expect("done"), 3);
+    at_work.drained().await;
+    assert_eq!(board.started(), [2, 3]);
+}
+
+/// Fails in its first attempt, and is tried again a minute later.
+#[derive(Debug, Serialize, Deserialize)]
+struct Shaky {
+    number: u32,
+}
+
+impl Task for Shaky {
+    const NAME: &'static str = "shaky";
+    const QUEUE: Queue = QUEUE;
+    type Output = u32;
+}
+
+#[task]
+async fn shaky(args: Shaky, cx: TaskContext, State(board): State<Board>) -> TaskResult<u32> {
+    let _here = board.enter(args.number);
+    match cx.attempt() {
+        1 => Err(TaskError::from("not yet")).retry_after(minutes(1)),
+        _ => Ok(args.number),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_started_is_not_superseded_any_more() {
+    let (house, board) = (House::new(), Board::default());
+    let _at_work = house.employ(Worker::new(QUEUE, board.clone()).task::<shaky>());
+    let tasks = house.tasks();
+    let kick = async |number| {
+        let kick = tasks.kick(Shaky { number }).debounce(seconds(5));
+        kick.by("mine").await.expect("kicked").handle()
+    };
+    let first = kick(1).await;
+    board.until_started(1).await;
+    // While the first one waits for its second attempt.
+    let (second, third) = (kick(2).await, kick(3).await);
+    assert_eq!(first.output().await.expect("it goes on"), 1);
+    assert_eq!(third.output().await.expect("the last one runs"), 3);
+    let record = second.into_any().record().await.expect("a record");
+    assert_eq!(failure(record).reason.as_deref(), Some("superseded"));
+    assert_eq!(board.started(), [1, 3, 1, 3]);
+}

@@ -19,7 +19,7 @@ const ALONE: [&str; 4] = ["--slots", "1", "--lease", "1s"];
 async fn worker_killed_three_times_by_a_message_buries_it_as_poison() {
     let ground = Ground::shared();
     let client = ground.client().await;
-    let crash = client.tasks.kick(Crash {}).await.expect("kicked");
+    let crash = client.tasks.kick(Crash::default()).await.expect("kicked");
     let beside = client.tasks.kick(Jot::default()).await.expect("kicked");
     for death in 1..=3 {
         let ended = ground.start(&ALONE).ended().await;
@@ -82,4 +82,42 @@ async fn worker_killed_in_the_middle_another_runs_it_again_after_the_lease() {
         waited < (LEASE + AFTER_THE_LEASE).as_micros(),
         "{waited} us"
     );
+}
+
+/// The innocent run beside the crasher whenever it takes their worker along; at the third start each of them is alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_killed_by_one_of_four_only_that_one_is_poison() {
+    const FOUR: [&str; 4] = ["--slots", "4", "--lease", "1s"];
+    let ground = Ground::shared();
+    let client = ground.client().await;
+    let naps = (0..3).map(|_| Nap { millis: 1500 });
+    let naps = client.tasks.kick_all(naps).await.expect("kicked");
+    let ids: Vec<_> = naps.iter().map(|nap| nap.id().clone()).collect();
+    let worker = ground.start(&FOUR).ready().await;
+    ground.begun(&ids, 3).await;
+    let crash = client.tasks.kick(Crash { millis: 500 }).await;
+    let crash = crash.expect("kicked");
+    let mut deaths = vec![worker.ended().await];
+    for _ in 2..=3 {
+        deaths.push(ground.start(&FOUR).ended().await);
+    }
+    assert!(
+        deaths.iter().all(|ended| ended.code.is_none()),
+        "{deaths:?}"
+    );
+    let worker = ground.start(&FOUR).ready().await;
+    let Err(OutputError::Failed(failure)) = crash.output().within(PATIENCE).await else {
+        panic!("a failure was expected")
+    };
+    assert_eq!(failure.reason.as_deref(), Some("poison"), "{failure:?}");
+    for nap in &naps {
+        assert!(nap.output().within(PATIENCE).await.expect("innocent"));
+    }
+    drained(worker).await;
+    let empty = |depth: &sapari_runtime::broker::Depth| depth.ready == [0; 4] && depth.dead == 1;
+    settled_depth(&*client.broker, QUEUE, empty).await;
+    assert_eq!(ground.runs(&[crash.id().clone()]), 3);
+    let runs = ground.runs(&ids);
+    println!("three innocent messages were begun {runs} times beside one that died three times");
+    assert!((6..=9).contains(&runs), "{:?}", ground.notes());
 }

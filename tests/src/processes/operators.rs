@@ -246,7 +246,7 @@ async fn begin(ledger: &Arc<dyn Ledger>, id: &MessageId) -> Run {
         token: "token".to_owned(),
         worker: "render-1".to_owned(),
     };
-    ledger.begin(&run, PATIENCE).await.expect("claimed");
+    ledger.begin(&run, PATIENCE, None).await.expect("claimed");
     run
 }
 

@@ -41,8 +41,8 @@ tasks! {
     "deaf" Deaf { millis: u64 } -> (), POLICY;
     /// Blocks its thread.
     "block" Block { millis: u64 } -> (), POLICY.timeout(Duration::from_secs(1));
-    /// Takes its process along.
-    "crash" Crash {} -> (), POLICY;
+    /// Takes its process along, after a while.
+    "crash" Crash { millis: u64 } -> (), POLICY;
     /// Fails in its first attempts.
     "flaky" Flaky { failures: u32 } -> u32, POLICY;
     /// Returns that many bytes.
@@ -91,7 +91,8 @@ pub(crate) async fn block(args: Block) -> TaskResult<()> {
 
 /// As an allocation that fails, or a bug in a C library, would.
 #[task]
-pub(crate) async fn crash(_args: Crash) -> TaskResult<()> {
+pub(crate) async fn crash(args: Crash) -> TaskResult<()> {
+    sleep(Duration::from_millis(args.millis)).await;
     std::process::abort()
 }
 

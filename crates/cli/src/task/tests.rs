@@ -142,6 +142,21 @@ fn what_waits_for_another_attempt_says_why() {
 }
 
 #[test]
+fn what_was_replayed_waits_until_somebody_runs_it() {
+    let replayed = || Known {
+        sighting: Some(Sighting::Replayed),
+        ..known()
+    };
+    assert_eq!(replayed().state(), "waiting");
+    assert!(replayed().state_text(NOW).ends_with("was replayed"));
+    let at_work = Known {
+        busy: Some(at_work()),
+        ..replayed()
+    };
+    assert_eq!(at_work.state(), "running");
+}
+
+#[test]
 fn a_return_value_is_shown_only_when_asked_for() {
     let known = Known {
         record: Some(done()),

@@ -26,7 +26,7 @@ impl Aging {
     pub(super) fn is_due(&self, level: Level, now: Instant) -> bool {
         let since = self.passed_over[usize::from(level.number())];
         match (self.after, since) {
-            (Some(after), Some(since)) => now >= since + after,
+            (Some(after), Some(since)) => now.duration_since(since) >= after,
             _ => false,
         }
     }
@@ -77,5 +77,14 @@ mod tests {
         );
         aging.served(level(0), [].into_iter(), begun + Duration::from_secs(5));
         assert!(!aging.is_due(level(0), begun + Duration::from_secs(99)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_age_without_an_end_lets_nothing_through() {
+        let level = |number| Queue::named("q").levels(4).level_numbered(number);
+        let (mut aging, begun) = (Aging::default(), Instant::now());
+        aging.set(Duration::MAX);
+        aging.served(level(3), [level(0)].into_iter(), begun);
+        assert!(!aging.is_due(level(0), begun + Duration::from_secs(86_400)));
     }
 }

@@ -41,6 +41,8 @@ pub enum Standing {
         /// Whose it is.
         worker: String,
     },
+    /// It would be the start that was held back, and nothing was claimed: a worker that dies now takes nothing from it.
+    HeldBack,
     /// The message has gone on: a later copy of it waits or runs.
     Superseded,
     /// This kick has come to its end, and its record is stored.
@@ -71,16 +73,24 @@ pub enum Sighting {
     },
     /// It came to its end.
     Finished,
+    /// It came to its end, and its record was taken away for it to run anew: it waits, unless it runs already.
+    Replayed,
 }
 
 /// Who runs what.
 #[async_trait]
 pub trait Runs {
     /// Claims the message for one attempt, for as long as `lease`. Asking again with the same token changes nothing.
+    /// `hold_back` is the number of a start that is not to be made now.
     ///
     /// # Errors
     /// [`LedgerError`]: nobody knows whether it was claimed.
-    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError>;
+    async fn begin(
+        &self,
+        run: &Run,
+        lease: Duration,
+        hold_back: Option<u32>,
+    ) -> Result<Standing, LedgerError>;
 
     /// Renews the claims of these runs; a claim that was lost with the ledger is made again.
     ///

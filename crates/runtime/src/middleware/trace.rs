@@ -92,6 +92,14 @@ pub(crate) fn carry_on(headers: &dyn Beside, labels: &mut Labels, attempt: &Span
     inject(&context, labels);
 }
 
+/// Writes into the labels of a copy the context that only its headers have: it is sent without them.
+pub(crate) fn keep(headers: &dyn Beside, labels: &mut Labels) {
+    let kick = carrier(headers, Some(labels));
+    if kick.trace_id().is_some() {
+        inject(&kick, labels);
+    }
+}
+
 /// Where a delivery came from, for its span.
 pub(crate) struct Origin<'a> {
     pub(crate) system: &'static str,

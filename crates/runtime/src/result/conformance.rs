@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::memory::MemoryResults;
 use super::redis::RedisResults;
 use super::{MAX_RESULT_BYTES, Record, ResultError, Results};
+use crate::ledger::Sighting;
 use crate::message::MessageId;
 
 /// The most that one step of a case may take.
@@ -148,6 +149,18 @@ pub async fn a_forgotten_record_is_gone(results: &impl Observed) {
     save(results, &id, 1).await;
     results.forget(&id).await.expect("reachable");
     assert!(results.load(&id).await.expect("reachable").is_none());
+    let sighting = || async { results.ledger().sighting(&id).await.expect("reachable") };
+    assert_eq!(sighting().await, None, "of which kick it was is not known");
+
+    let output = RawValue::from_string("1".to_owned()).expect("JSON");
+    let record = Record::done(output, Duration::ZERO).of_kick(Some("k"));
+    let saved = || results.save(&id, &record, Duration::from_secs(60));
+    saved().await.expect("reachable");
+    assert_eq!(sighting().await, Some(Sighting::Finished));
+    results.forget(&id).await.expect("reachable");
+    assert_eq!(sighting().await, Some(Sighting::Replayed));
+    saved().await.expect("reachable");
+    assert_eq!(sighting().await, Some(Sighting::Finished));
 }
 
 /// A record over the limit is refused, and leaves nothing behind.

@@ -133,6 +133,7 @@ impl Results for MemoryResults {
 
     async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
         self.lock().by_id.remove(id);
+        self.shared.ledger.replay(id);
         Ok(())
     }
 

@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep};
 use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
-use super::running::{Place, Times, Underway};
+use super::running::{Place, Underway};
 use crate::broker::Beside;
 use crate::duration::{hours, seconds};
 use crate::error::TaskError;
 use crate::ledger::{Entry, Gate, LedgerError, Run, Standing};
 use crate::message::{Message, label};
 use crate::outcome::{Cancelled, DeadReason, Outcome};
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 use crate::task::Policy;
 
 /// How long a ledger that is away is waited for before the message is handed back.
@@ -34,6 +34,8 @@ const PROGRESS_KEPT: Duration = hours(1);
 pub(super) enum Course {
     /// It runs.
     Run(Place, Policy),
+    /// It has been started as often as it may but once: it runs when it is alone here. Not claimed until then.
+    LastChance(Place, Policy),
     /// It is settled as this without running.
     Settle(Outcome, Option<Place>, Policy),
     /// It has come to its end before.
@@ -77,24 +79,71 @@ async fn steps(
         None => (registered.gates)(message),
         Some(_) => Vec::new(),
     };
-    let underway = underway(engine, reception, message, (policy, token), gates);
+    let underway = underway(engine, reception, message, (policy, token), gates.clone());
     if let Some(wait) = closed(engine, reception, &underway).await? {
-        return Ok(Course::OverLimit(underway.gates, wait));
+        return Ok(Course::OverLimit(gates, wait));
     }
-    let Some(place) = engine.running.enter(underway) else {
-        return Ok(Course::Copy(HERE_ALREADY));
+    let course = match engine.running.enter(underway) {
+        Some(place) => {
+            // What is not wanted is claimed to be settled, and does not start.
+            let chance = match unwanted {
+                None => Chance::ButTheLast,
+                Some(_) => Chance::Last,
+            };
+            let standing = begin(engine, reception, (message, &policy), &place, chance).await;
+            standing
+                .map(|standing| course_of(engine, reception, &standing, (place, policy), unwanted))
+        }
+        None => Ok(Course::Copy(HERE_ALREADY)),
     };
-    let claimed = claim(engine, reception, message, policy, place, unwanted).await;
-    let runs = matches!(claimed, Ok(Course::Run(..) | Course::Settle(..)));
-    let gates = if runs {
-        Vec::new()
-    } else {
-        (registered.gates)(message)
-    };
-    if !gates.is_empty() {
-        engine.ledger.leave(&gates, token).await?;
+    if !matches!(
+        course,
+        Ok(Course::Run(..) | Course::LastChance(..) | Course::Settle(..))
+    ) {
+        leave(engine, &gates, token).await?;
     }
-    claimed
+    course
+}
+
+/// Decides for a message on its last chance that is alone here now, or was called off while it waited for that.
+pub(super) async fn admit_alone(
+    engine: &Engine,
+    reception: &Reception,
+    message: &Message,
+    (place, policy): (Place, Policy),
+) -> Course {
+    let ask = || async {
+        // It may have been cancelled, superseded, or expired while it waited.
+        let unwanted = match place.underway.stop.reason() {
+            Some(StopReason::Cancelled) => Some(cancelled()),
+            _ => unwanted(engine, reception, message).await?,
+        };
+        let standing = begin(engine, reception, (message, &policy), &place, Chance::Last).await?;
+        Ok((standing, unwanted))
+    };
+    let (gates, token) = (
+        place.underway.gates.clone(),
+        place.underway.run.token.clone(),
+    );
+    let course = match asking(engine, ask).await {
+        Some((standing, unwanted)) => {
+            course_of(engine, reception, &standing, (place, policy), unwanted)
+        }
+        None => Course::HandBack,
+    };
+    if !matches!(course, Course::Run(..) | Course::Settle(..))
+        && let Err(error) = leave(engine, &gates, &token).await
+    {
+        tracing::debug!(%error, "its places in limits come back when their lease ends");
+    }
+    course
+}
+
+async fn leave(engine: &Engine, gates: &[Gate], token: &str) -> Result<(), LedgerError> {
+    if gates.is_empty() {
+        return Ok(());
+    }
+    engine.ledger.leave(gates, token).await
 }
 
 /// Why it must not run at all, if so: what nobody wants any more needs no place in a limit.
@@ -104,9 +153,7 @@ async fn unwanted(
     message: &Message,
 ) -> Result<Option<Outcome>, LedgerError> {
     if engine.heard.is_cancelled(&message.id, &reception.kick) {
-        return Ok(Some(Outcome::Cancelled {
-            why: Cancelled::Asked,
-        }));
+        return Ok(Some(cancelled()));
     }
     if message.time_left() == Some(Duration::ZERO) {
         return Ok(Some(expired(message)));
@@ -119,6 +166,12 @@ async fn unwanted(
     Ok(superseded.then_some(Outcome::Cancelled {
         why: Cancelled::Superseded,
     }))
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled {
+        why: Cancelled::Asked,
+    }
 }
 
 fn expired(message: &Message) -> Outcome {
@@ -144,15 +197,14 @@ fn underway(
         token: token.to_owned(),
         worker: engine.name.clone(),
     };
-    let limit = message
-        .time_left()
-        .map_or(policy.timeout, |left| left.min(policy.timeout));
-    let times = Times {
-        limit,
-        tidy_up: policy.abort_after,
-    };
     let stop = Stop::under(&engine.interrupt);
-    let mut underway = Underway::new(run, &message.task, message.attempt(), stop, times);
+    let mut underway = Underway::new(
+        run,
+        &message.task,
+        message.attempt(),
+        stop,
+        policy.abort_after,
+    );
     underway.gates = gates;
     underway.kept = policy.keep_result.max(PROGRESS_KEPT);
     underway
@@ -184,45 +236,66 @@ async fn closed(
     })
 }
 
+/// Which of a message's starts may be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chance {
+    /// All but the last one, which is for when it is alone.
+    ButTheLast,
+    /// The last one, too.
+    Last,
+}
+
 /// Claims the run where that can matter. A message that was never delivered before and keeps no result needs no claim to
 /// begin with: the keeper makes one if it runs for long.
-async fn claim(
+async fn begin(
     engine: &Engine,
     reception: &Reception,
-    message: &Message,
-    policy: Policy,
-    place: Place,
-    unwanted: Option<Outcome>,
-) -> Result<Course, LedgerError> {
+    (message, policy): (&Message, &Policy),
+    place: &Place,
+    chance: Chance,
+) -> Result<Standing, LedgerError> {
     let first = !reception.redelivered && message.hop() == 0;
-    let mut starts = 1;
-    if !first || policy.keeps_result() {
-        match engine
-            .ledger
-            .begin(&place.underway.run, engine.lease)
-            .await?
-        {
-            Standing::Granted { starts: so_far } => starts = so_far,
-            Standing::Held { remaining, .. } => return Ok(Course::Copy(remaining + A_LITTLE)),
-            Standing::Superseded => return Ok(Course::Superseded),
-            Standing::Finished => return Ok(Course::Finished),
-        }
+    if first && !policy.keeps_result() {
+        return Ok(Standing::Granted { starts: 1 });
+    }
+    // Where one death is enough there is no second start, and nobody was beside it in an earlier one.
+    let hold_back =
+        (chance == Chance::ButTheLast && policy.worker_deaths > 1).then_some(policy.worker_deaths);
+    let run = &place.underway.run;
+    let standing = engine.ledger.begin(run, engine.lease, hold_back).await?;
+    if matches!(standing, Standing::Granted { .. }) {
         place.underway.note_claimed();
     }
+    Ok(standing)
+}
+
+/// What the standing means.
+fn course_of(
+    engine: &Engine,
+    reception: &Reception,
+    standing: &Standing,
+    (place, policy): (Place, Policy),
+    unwanted: Option<Outcome>,
+) -> Course {
+    let starts = match standing {
+        Standing::Granted { starts } => *starts,
+        Standing::Held { remaining, .. } => return Course::Copy(*remaining + A_LITTLE),
+        Standing::HeldBack => return Course::LastChance(place, policy),
+        Standing::Superseded => return Course::Superseded,
+        Standing::Finished => return Course::Finished,
+    };
     if let Some(outcome) = unwanted {
-        return Ok(Course::Settle(outcome, Some(place), policy));
+        return Course::Settle(outcome, Some(place), policy);
     }
     // A cancel that came while the claim was asked for tripped nothing: the attempt was not in the table, or is now.
-    if engine.heard.is_cancelled(&message.id, &reception.kick) {
-        let outcome = Outcome::Cancelled {
-            why: Cancelled::Asked,
-        };
-        return Ok(Course::Settle(outcome, Some(place), policy));
+    let run = &place.underway.run;
+    if engine.heard.is_cancelled(&run.id, &reception.kick) {
+        return Course::Settle(cancelled(), Some(place), policy);
     }
     if starts > policy.worker_deaths {
-        return Ok(Course::Settle(poison(starts - 1), Some(place), policy));
+        return Course::Settle(poison(starts - 1), Some(place), policy);
     }
-    Ok(Course::Run(place, policy))
+    Course::Run(place, policy)
 }
 
 fn poison(deaths: u32) -> Outcome {
@@ -269,4 +342,73 @@ pub(super) fn slots_of(engine: &Engine, headers: &dyn Beside) -> u32 {
         .and_then(|name| engine.tasks.get(&*name));
     let cost = task.map_or(1, |registered| registered.policy.cost);
     cost.min(engine.slot_count).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::memory::MemoryBroker;
+    use crate::broker::{Broker, Headers, Parcel};
+    use crate::ledger::GateKind;
+    use crate::message::{Args, Labels, MessageId, Route};
+    use crate::ping::Ping;
+    use crate::queue::Queue;
+    use crate::result::memory::MemoryResults;
+    use crate::task::Task;
+    use crate::worker::{Plan, Servers};
+
+    const QUEUE: Queue = Queue::named("q");
+
+    fn one_at_once() -> Vec<Gate> {
+        vec![Gate {
+            name: "ping:0".to_owned(),
+            kind: GateKind::AtOnce(1),
+        }]
+    }
+
+    fn message() -> Message {
+        Message {
+            id: MessageId::new(),
+            task: Ping::NAME.to_owned(),
+            labels: Labels::default(),
+            args: Args::of(&Ping {}).expect("JSON"),
+        }
+    }
+
+    async fn delivered(broker: &MemoryBroker, message: &Message) -> Reception {
+        let route = Route {
+            queue: QUEUE,
+            level: QUEUE.level_numbered(0),
+            delay: Duration::ZERO,
+        };
+        let parcel = Parcel {
+            headers: Headers::new(),
+            ..Parcel::of(message, route).expect("small")
+        };
+        broker.publish(parcel).await.expect("stored");
+        let mut consumer = broker.consume(QUEUE, 1).await.expect("consumes");
+        Reception::of(consumer.next().await.expect("a delivery")).0
+    }
+
+    /// Between the first look and the second another copy of it has begun here.
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_comes_too_late_leaves_the_place_that_it_was_given() {
+        let broker = MemoryBroker::with_queues([QUEUE]);
+        let message = message();
+        let reception = delivered(&broker, &message).await;
+        let servers = Servers {
+            broker: std::sync::Arc::new(broker),
+            results: std::sync::Arc::new(MemoryResults::new()),
+        };
+        let engine = Engine::new(&mut Plan::new(QUEUE), servers);
+        let mut registered = engine.tasks[Ping::NAME].clone();
+        registered.gates = std::sync::Arc::new(|_| one_at_once());
+        let policy = registered.policy;
+        let begun = underway(&engine, &reception, &message, (policy, "a"), Vec::new());
+        let _place = engine.running.enter(begun).expect("free");
+        let course = steps(&engine, &reception, &message, &registered, (policy, "b")).await;
+        assert!(matches!(course, Ok(Course::Copy(HERE_ALREADY))));
+        let entry = engine.ledger.enter(&one_at_once(), "c", seconds(9)).await;
+        assert_eq!(entry.expect("answers"), Entry::Passed, "its place is free");
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use super::admit::{Course, admit};
+use super::alone::alone;
 use super::engine::Engine;
 use super::parking::Taken;
 use super::plan::Registered;
@@ -61,6 +62,19 @@ impl Slot {
         u32::try_from(permits).unwrap_or(u32::MAX)
     }
 
+    /// Gives them back, to wait without.
+    pub(super) fn give_back(&mut self) {
+        self.in_use.fetch_sub(self.count(), Ordering::Relaxed);
+        self.permit = None;
+    }
+
+    /// Has these from now on.
+    pub(super) fn take(&mut self, permit: OwnedSemaphorePermit) {
+        self.give_back();
+        self.permit = Some(permit);
+        self.in_use.fetch_add(self.count(), Ordering::Relaxed);
+    }
+
     /// They were given to others meanwhile.
     fn is_gone(&mut self) {
         if let Some(permit) = self.permit.take() {
@@ -92,7 +106,13 @@ async fn receive(engine: &Arc<Engine>, taken: Taken, slot: &mut Slot) {
         // The worker ends: what has not begun does not begin.
         return settle::hand_back(receipt).await;
     }
-    let course = course(engine, &mut reception).await;
+    let mut course = course(engine, &mut reception).await;
+    if let Course::LastChance(place, policy) = course {
+        // It has its place in its limits, and keeps it while it waits.
+        reception.turn = None;
+        // Boxed: what seldom happens must not make every attempt larger.
+        course = Box::pin(alone(engine, &reception, place, policy, slot)).await;
+    }
     if !matches!(course, Course::OverLimit(..)) {
         // It has its place, or needs none: the next of its kind may try.
         reception.turn = None;
@@ -119,7 +139,8 @@ async fn receive(engine: &Arc<Engine>, taken: Taken, slot: &mut Slot) {
         Course::OverLimit(gates, wait) => {
             Box::pin(park(engine, reception, receipt, &gates, wait)).await
         }
-        Course::HandBack => settle::hand_back(receipt).await,
+        // Without being alone it does not begin.
+        Course::HandBack | Course::LastChance(..) => settle::hand_back(receipt).await,
     }
 }
 
@@ -212,6 +233,7 @@ async fn run_and_settle(
             outcome,
             place: Some(place),
             policy,
+            ran: true,
             took: begun.elapsed(),
             trace_id: trace_id_of(&span),
         };
@@ -232,7 +254,11 @@ async fn run(engine: &Engine, job: &Arc<Job>, registered: &Registered, place: &P
         Arc::clone(&place.underway),
         Arc::clone(&engine.progress),
     );
-    engine.stack.run(job, &Body { registered, cx }).await
+    // Only what the handler does is the handler's: before it there are waits, and after it there is settling.
+    place.underway.note_handling(job.time_limit);
+    let outcome = engine.stack.run(job, &Body { registered, cx }).await;
+    place.underway.note_handled();
+    outcome
 }
 
 /// The handler, innermost in the stack.

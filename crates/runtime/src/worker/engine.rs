@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Servers;
+use super::alone::Alone;
 use super::conclude::Owed;
 use super::heard::Heard;
 use super::parking::Parking;
@@ -37,6 +38,7 @@ pub(super) struct Engine {
     pub(super) running: Running,
     pub(super) heard: Heard,
     pub(super) parking: Arc<Parking>,
+    pub(super) alone: Alone,
     pub(super) slots: Arc<Semaphore>,
     pub(super) slot_count: u16,
     /// How many slots have an attempt; one that waits for a delivery has none, and a stuck attempt has given its own up.
@@ -103,6 +105,7 @@ impl Engine {
             running: Running::default(),
             heard: Heard::default(),
             parking: Arc::default(),
+            alone: Alone::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
             in_use: Arc::default(),

@@ -158,6 +158,7 @@ async fn take_one(
                 biased;
                 () = engine.heard.paused() => continue,
                 taken = next(engine, consumer) => taken?,
+                () = engine.alone.somebody_waits() => continue,
             },
         };
         let cost = slots_of(engine, &*taken.delivery.headers);
@@ -205,9 +206,13 @@ async fn free_slots(
             settle::hand_back_unread(overdue.delivery).await;
         }
     };
+    let slots = async {
+        engine.alone.nobody_waits().await;
+        Arc::clone(&engine.slots).acquire_many_owned(wanted).await
+    };
     tokio::select! {
         biased;
-        slots = Arc::clone(&engine.slots).acquire_many_owned(wanted) => slots.ok(),
+        slots = slots => slots.ok(),
         () = consumer.hand_back_what_waits() => None,
         () = handing_back => None,
     }

@@ -121,6 +121,7 @@ impl Beat {
         let old = |age: Duration| age >= engine.lease / 3;
         let lasting = all
             .iter()
+            .filter(|underway| !underway.is_waiting())
             .filter(|underway| underway.is_claimed() || old(underway.age()));
         let runs: Vec<Run> = lasting
             .map(|underway| {

@@ -2,6 +2,7 @@
 //! It takes broker and results when it runs, so that the same worker runs embedded, in a test, or against real servers.
 
 mod admit;
+mod alone;
 mod attempt;
 mod census;
 mod conclude;
@@ -10,6 +11,7 @@ mod engine;
 mod heard;
 mod intake;
 mod keeper;
+mod log;
 mod parking;
 mod plan;
 mod reception;

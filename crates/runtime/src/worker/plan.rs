@@ -10,7 +10,7 @@ use sapari_telemetry::framework::Parenting;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::context::TaskContext;
-use crate::duration::{minutes, seconds};
+use crate::duration::{hours, minutes, seconds};
 use crate::error::{Classify, ErrorKind, TaskError, TaskResult};
 use crate::handler::Handler;
 use crate::ledger::Gate;
@@ -172,10 +172,10 @@ impl Plan {
         self
     }
 
-    /// Sets how long a claim outlives its worker; at least a second.
+    /// Sets how long a claim outlives its worker; at least a second, and a day at most.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(seconds(1));
+        self.lease = lease.clamp(seconds(1), hours(24));
         self
     }
 

@@ -92,13 +92,16 @@ impl Reception {
         policy: Policy,
         span: Span,
     ) -> Arc<Job> {
+        let time_limit = message
+            .time_left()
+            .map_or(policy.timeout, |left| left.min(policy.timeout));
         Arc::new(Job {
             message: Arc::clone(message),
             queue: engine.queue,
             level: self.level,
             attempt: underway.attempt,
             policy,
-            time_limit: underway.time_limit(),
+            time_limit,
             stop: underway.stop.clone(),
             span,
         })

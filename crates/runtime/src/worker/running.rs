@@ -41,8 +41,11 @@ pub(crate) struct Underway {
     /// How long its result and its progress are kept.
     pub(crate) kept: Duration,
     began: Instant,
-    time_limit: Duration,
     tidy_up: Duration,
+    /// While its handler is at work: by when that is to be asked to end.
+    handling_until: Mutex<Option<Instant>>,
+    /// Whether it waits to be alone in this process, and has not begun.
+    waiting: AtomicBool,
     /// Whether the ledger has its claim.
     claimed: AtomicBool,
     stuck: AtomicBool,
@@ -53,13 +56,6 @@ pub(crate) struct Underway {
     progress: Mutex<Option<Progress>>,
 }
 
-/// How long an attempt may take, and how long to tidy up then.
-#[derive(Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) limit: Duration,
-    pub(crate) tidy_up: Duration,
-}
-
 /// An attempt's place in the table, until this is dropped.
 pub(crate) struct Place {
     running: Running,
@@ -68,7 +64,8 @@ pub(crate) struct Place {
 }
 
 impl Underway {
-    pub(crate) fn new(run: Run, task: &str, attempt: u32, stop: Stop, times: Times) -> Self {
+    /// `tidy_up` is how long its handler may take once it was asked to end.
+    pub(crate) fn new(run: Run, task: &str, attempt: u32, stop: Stop, tidy_up: Duration) -> Self {
         Self {
             run,
             task: task.to_owned(),
@@ -78,8 +75,9 @@ impl Underway {
             gates: Vec::new(),
             kept: Duration::ZERO,
             began: Instant::now(),
-            time_limit: times.limit,
-            tidy_up: times.tidy_up,
+            tidy_up,
+            handling_until: Mutex::default(),
+            waiting: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             slots: AtomicU32::new(1),
@@ -103,9 +101,31 @@ impl Underway {
         self.slots.swap(0, Ordering::AcqRel)
     }
 
-    /// How long it may take.
-    pub(crate) fn time_limit(&self) -> Duration {
-        self.time_limit
+    /// Its handler begins, and may take so long.
+    pub(crate) fn note_handling(&self, limit: Duration) {
+        *self.handling() = Some(Instant::now() + limit.min(CENTURY));
+    }
+
+    /// Its handler has ended. However long settling takes, nothing is stuck.
+    pub(crate) fn note_handled(&self) {
+        *self.handling() = None;
+        self.stuck.store(false, Ordering::Release);
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn handling(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.handling_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It waits to be alone, or does not any more.
+    pub(crate) fn note_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Release);
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_claimed(&self) -> bool {
@@ -118,7 +138,8 @@ impl Underway {
 
     /// Marks it as stuck if it is past its last moment; true the first time.
     pub(crate) fn found_stuck(&self, now: Instant) -> bool {
-        now > self.last_moment() && !self.stuck.swap(true, Ordering::AcqRel)
+        self.last_moment().is_some_and(|last| now > last)
+            && !self.stuck.swap(true, Ordering::AcqRel)
     }
 
     /// Keeps the mark by which the process says that it is stuck, until it ends.
@@ -126,14 +147,15 @@ impl Underway {
         *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
     }
 
-    /// When it must have ended: its own time, or the time to tidy up after it was asked to end.
-    fn last_moment(&self) -> Instant {
-        let by_itself = self.began + self.time_limit.min(CENTURY);
+    /// When its handler must have ended: its own time, or the time to tidy up after it was asked to end. None while it has none
+    /// at work.
+    fn last_moment(&self) -> Option<Instant> {
+        let by_itself = (*self.handling())?;
         let asked = self
             .stop
             .asked_at()
             .map_or(by_itself, |asked| asked.min(by_itself));
-        asked + self.tidy_up.min(CENTURY) + MARGIN
+        Some(asked + self.tidy_up.min(CENTURY) + MARGIN)
     }
 
     /// How long it has been under way.
@@ -210,11 +232,10 @@ impl Running {
 
     /// Up to `most` of them for people, the longest first.
     pub(crate) fn busy(&self, most: usize) -> Vec<Busy> {
-        let mut all: Vec<Busy> = self
-            .lock()
-            .values()
-            .map(|underway| underway.busy())
-            .collect();
+        let attempts = self.lock();
+        let begun = attempts.values().filter(|underway| !underway.is_waiting());
+        let mut all: Vec<Busy> = begun.map(|underway| underway.busy()).collect();
+        drop(attempts);
         all.sort_by(|a, b| a.since.total_cmp(&b.since));
         all.truncate(most);
         all
@@ -238,10 +259,8 @@ mod tests {
 
     use super::*;
 
-    const TIMES: Times = Times {
-        limit: Duration::from_secs(10),
-        tidy_up: Duration::from_secs(8),
-    };
+    const LIMIT: Duration = Duration::from_secs(10);
+    const TIDY_UP: Duration = Duration::from_secs(8);
 
     fn underway(id: &MessageId) -> Underway {
         let run = Run {
@@ -256,7 +275,7 @@ mod tests {
             "task",
             1,
             Stop::under(&CancellationToken::new()),
-            TIMES,
+            TIDY_UP,
         )
     }
 
@@ -283,6 +302,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_stuck_once_it_is_past_its_last_moment_and_says_so_once() {
         let alone = underway(&MessageId::new());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!alone.found_stuck(Instant::now()), "not begun");
+        alone.note_handling(LIMIT);
         tokio::time::advance(Duration::from_secs(20)).await;
         assert!(!alone.found_stuck(Instant::now()), "just in time");
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -290,6 +312,7 @@ mod tests {
         assert!(!alone.found_stuck(Instant::now()), "said once");
 
         let asked = underway(&MessageId::new());
+        asked.note_handling(LIMIT);
         asked.stop.cancel();
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(!asked.found_stuck(Instant::now()));
@@ -298,6 +321,18 @@ mod tests {
             asked.found_stuck(Instant::now()),
             "asked at once, so its time is shorter"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_settles_is_not_stuck() {
+        let settling = underway(&MessageId::new());
+        settling.note_handling(LIMIT);
+        tokio::time::advance(Duration::from_secs(21)).await;
+        assert!(settling.found_stuck(Instant::now()));
+        settling.note_handled();
+        assert!(!settling.is_stuck(), "it has ended after all");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!settling.found_stuck(Instant::now()));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::conclude::{conclude, leave_gates, let_go, sent_on};
 use super::engine::Engine;
+use super::log::report;
 use super::reception::Reception;
 use super::running::{Place, Underway};
 use crate::broker::{Delivery, Obituary, Parcel, PublishError, Receipt};
@@ -33,6 +34,8 @@ pub(super) struct Ending {
     /// Its place in the table of what is under way; none for what was never admitted.
     pub(super) place: Option<Place>,
     pub(super) policy: Policy,
+    /// Whether its handler was begun.
+    pub(super) ran: bool,
     pub(super) took: Duration,
     pub(super) trace_id: Option<String>,
 }
@@ -49,6 +52,7 @@ impl Ending {
             outcome,
             place,
             policy,
+            ran: false,
             took: Duration::ZERO,
             trace_id: trace_id_of(span),
         }
@@ -170,13 +174,47 @@ async fn end(
     record: impl FnOnce() -> Record,
 ) -> Result<Last, Unsettled> {
     if ending.policy.keeps_result() {
-        save(engine, reception, record(), ending).await?;
+        match output_before(engine, reception, ending).await? {
+            Some(stored) => store(engine, reception, stored, ending).await?,
+            None => save(engine, reception, record(), ending).await?,
+        }
     }
     conclude(engine, reception, ending).await;
     Ok(Last::Ack)
 }
 
+/// What an earlier kick of the same id has left, if this one did not even run: an output is not lost to a cancel that came after
+/// it. It is stored again, as the end of this kick, too.
+async fn output_before(
+    engine: &Engine,
+    reception: &Reception,
+    ending: &Ending,
+) -> Result<Option<Record>, Unsettled> {
+    let (Some(id), false) = (reception.id(), ending.ran) else {
+        return Ok(None);
+    };
+    let stored = keep_trying(
+        || engine.servers.results.load(&id),
+        |error| !matches!(error, ResultError::Unreadable { .. }),
+    );
+    match stored.await {
+        Ok(record) => Ok(record.filter(|record| record.outcome.is_ok())),
+        Err(ResultError::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(Unsettled::Away(error.to_string())),
+    }
+}
+
 async fn save(
+    engine: &Engine,
+    reception: &Reception,
+    record: Record,
+    ending: &Ending,
+) -> Result<(), Unsettled> {
+    let history = history_of(engine, reception, ending, None);
+    store(engine, reception, record.after(history), ending).await
+}
+
+async fn store(
     engine: &Engine,
     reception: &Reception,
     record: Record,
@@ -186,8 +224,7 @@ async fn save(
     let (Some(id), false) = (reception.id(), ttl.is_zero()) else {
         return Ok(());
     };
-    let history = history_of(engine, reception, ending, None);
-    let record = record.of_kick(Some(&reception.kick)).after(history);
+    let record = record.of_kick(Some(&reception.kick));
     let saved = keep_trying(
         || engine.servers.results.save(&id, &record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),
@@ -274,6 +311,7 @@ pub(super) async fn come_back(
     tracing::info!(task_id = %message.id, ?after, "came again while it runs");
     let mut message = Message::clone(message);
     message.labels.set_text(label::KICK, &*reception.kick);
+    trace::keep(&*reception.headers, &mut message.labels);
     let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
     let published = match parcel {
         Ok(parcel) => tokio::select! {
@@ -405,31 +443,5 @@ pub(super) async fn hand_back_unread(delivery: Delivery) {
 pub(super) async fn hand_back(receipt: Box<dyn Receipt>) {
     if let Err(lost) = receipt.hand_back().await {
         tracing::debug!(%lost, "not handed back");
-    }
-}
-
-/// One line for each attempt. WARN: it recovers by itself; ERROR: a person must act.
-fn report(ending: &Ending) {
-    let ms = u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX);
-    match &ending.outcome {
-        Outcome::Done(_) => tracing::info!(ms, "done"),
-        Outcome::Snooze { after } => tracing::info!(ms, ?after, "snoozes"),
-        Outcome::Interrupted => tracing::info!(ms, "interrupted: handed back"),
-        Outcome::Cancelled { why } => tracing::info!(ms, why = why.as_str(), "cancelled"),
-        Outcome::Retry { error, after } => tracing::warn!(
-            ms,
-            ?after,
-            error = error.sentence(),
-            "failed: will be tried again"
-        ),
-        Outcome::Dead { reason, error } => {
-            tracing::error!(
-                ms,
-                reason = reason.as_str(),
-                error = error.sentence(),
-                "dead"
-            )
-        }
-        Outcome::Failed(error) => tracing::error!(ms, error = error.sentence(), "dead"),
     }
 }

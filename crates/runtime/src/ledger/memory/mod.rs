@@ -38,7 +38,18 @@ impl MemoryLedger {
     /// The kick has come to its end: copies of it are not run as long as its record is kept.
     pub(crate) fn finish(&self, id: &MessageId, kick: &str, kept: Duration) {
         let kick = kick.to_owned();
-        self.lock().write_run(id, State::Finished { kick }, kept);
+        let replayed = false;
+        self.lock()
+            .write_run(id, State::Finished { kick, replayed }, kept);
+    }
+
+    /// The record of this message is taken away, for it to run anew.
+    pub(crate) fn replay(&self, id: &MessageId) {
+        if let Some(run) = self.lock().runs.get_mut(id)
+            && let State::Finished { replayed, .. } = &mut run.value
+        {
+            *replayed = true;
+        }
     }
 
     fn tell(&self) {
@@ -56,8 +67,13 @@ impl MemoryLedger {
 
 #[async_trait]
 impl Runs for MemoryLedger {
-    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError> {
-        Ok(self.lock().begin(run, lease))
+    async fn begin(
+        &self,
+        run: &Run,
+        lease: Duration,
+        hold_back: Option<u32>,
+    ) -> Result<Standing, LedgerError> {
+        Ok(self.lock().begin(run, lease, hold_back))
     }
 
     async fn renew(&self, runs: &[Run], lease: Duration) -> Result<(), LedgerError> {
@@ -93,6 +109,7 @@ impl Runs for MemoryLedger {
                 }
             }
             State::SentOn { hop, .. } => Sighting::SentOn { hop: *hop },
+            State::Finished { replayed: true, .. } => Sighting::Replayed,
             State::Finished { .. } => Sighting::Finished,
         }))
     }

@@ -61,6 +61,7 @@ pub(super) enum State {
     },
     Finished {
         kick: String,
+        replayed: bool,
     },
 }
 
@@ -87,11 +88,11 @@ impl Pages {
             .retain(|_, ends| ends.back().is_some_and(|end| *end > now));
     }
 
-    pub(super) fn begin(&mut self, run: &Run, lease: Duration) -> Standing {
+    pub(super) fn begin(&mut self, run: &Run, lease: Duration, hold_back: Option<u32>) -> Standing {
         let now = Instant::now();
         let mut starts = 1;
         match self.run(&run.id) {
-            Some(State::Finished { kick }) if *kick == run.kick => return Standing::Finished,
+            Some(State::Finished { kick, .. }) if *kick == run.kick => return Standing::Finished,
             Some(State::SentOn { kick, hop }) if *kick == run.kick && *hop > run.hop => {
                 return Standing::Superseded;
             }
@@ -107,6 +108,9 @@ impl Pages {
                     return Standing::Held { remaining, worker };
                 } else if other.kick == run.kick {
                     starts = before + 1;
+                    if hold_back == Some(starts) {
+                        return Standing::HeldBack;
+                    }
                 }
             }
             _ => {}

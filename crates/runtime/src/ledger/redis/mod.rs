@@ -14,7 +14,7 @@ use redis::Script;
 
 use crate::message::MessageId;
 use crate::result::redis::Keys;
-use crate::result::redis::line::Line;
+use crate::result::redis::line::{Broken, Line};
 use crate::result::redis::wait::Doorbells;
 
 /// The ledger of one namespace in a Redis.
@@ -31,6 +31,7 @@ struct Scripts {
     begin: Script,
     renew: Script,
     release: Script,
+    replay: Script,
     reserve: Script,
     give_up: Script,
     enter: Script,
@@ -43,6 +44,7 @@ impl Scripts {
             begin: Script::new(runs::BEGIN),
             renew: Script::new(runs::RENEW),
             release: Script::new(runs::RELEASE),
+            replay: Script::new(runs::REPLAY),
             reserve: Script::new(uniques::RESERVE),
             give_up: Script::new(uniques::GIVE_UP),
             enter: Script::new(limits::ENTER),
@@ -54,22 +56,21 @@ impl Scripts {
 impl RedisLedger {
     pub(crate) fn new(
         line: Line,
-        namespace: String,
+        namespace: &str,
         results: Keys,
         doorbells: Arc<Doorbells>,
     ) -> Self {
         Self {
             line,
-            namespace,
+            namespace: escaped(namespace),
             results,
             doorbells,
             scripts: Scripts::new(),
         }
     }
 
-    /// With spaces: an id has none, and may be the key of a result in the same database.
     fn key(&self, kind: &str, name: &str) -> String {
-        format!("{} {kind} {name}", self.namespace)
+        key(&self.namespace, kind, name)
     }
 
     fn run_key(&self, id: &MessageId) -> String {
@@ -81,10 +82,30 @@ impl RedisLedger {
         format!("{} news", self.namespace)
     }
 
+    /// The record of this message is taken away, for it to run anew.
+    pub(crate) async fn replay(&self, id: &MessageId) -> Result<(), Broken> {
+        let _: i64 = self
+            .line
+            .call(&self.scripts.replay.key(self.run_key(id)))
+            .await?;
+        Ok(())
+    }
+
     /// What is stored, and where, when a kick has come to its end.
     pub(crate) fn finished(&self, id: &MessageId, kick: &str) -> (String, String) {
         (self.run_key(id), runs::finished(kick))
     }
+}
+
+/// With spaces: an id has none, and may be the key of a result in the same database. Nor has a namespace as it stands here, so
+/// that one cannot read like another and what follows it.
+fn key(namespace: &str, kind: &str, name: &str) -> String {
+    format!("{namespace} {kind} {name}")
+}
+
+/// The namespace as it stands in keys.
+fn escaped(namespace: &str) -> String {
+    namespace.replace('%', "%25").replace(' ', "%20")
 }
 
 impl fmt::Debug for RedisLedger {
@@ -93,5 +114,22 @@ impl fmt::Debug for RedisLedger {
             .field("place", &self.line.place())
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_namespace_reads_like_another_and_what_follows() {
+        let keys = [
+            key(&escaped("a"), "places", "unique k"),
+            key(&escaped("a places"), "unique", "k"),
+            key(&escaped("a%20places"), "unique", "k"),
+            key(&escaped("a"), "unique", "k"),
+        ];
+        let different: std::collections::HashSet<&String> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len(), "{keys:?}");
     }
 }

@@ -34,7 +34,7 @@ end
     };
 }
 
-/// KEYS the run; ARGV kick, hop, token, worker, lease, kept. Returns a word, a number and the holder.
+/// KEYS the run; ARGV kick, hop, token, worker, lease, kept, start to hold back. Returns a word, a number and the holder.
 pub(super) const BEGIN: &str = reading!(
     r"
 local state, token, till, number, worker, kick = read(KEYS[1])
@@ -49,6 +49,7 @@ if state == 'r' then
     return {'held', tonumber(till) - now, worker}
   elseif same then
     starts = tonumber(number) + 1
+    if starts == tonumber(ARGV[7]) then return {'held back', starts, ''} end
   end
 end
 claim(KEYS[1], ARGV[3], tonumber(ARGV[5]), starts, ARGV[4], ARGV[1], ARGV[6])
@@ -81,6 +82,18 @@ return 0
 "
 );
 
+/// KEYS the run. Says of a run that has come to its end that it is to run anew; what recognises copies of it stays.
+pub(super) const REPLAY: &str = reading!(
+    r"
+local state, token, till, number, worker, kick = read(KEYS[1])
+if state == 'f' then
+  redis.call('SET', KEYS[1], table.concat({'f', '-', '0', '1', '-', kick}, '
+'), 'KEEPTTL')
+end
+return 0
+"
+);
+
 /// What stands under the run of a kick that has come to its end.
 pub(super) fn finished(kick: &str) -> String {
     format!("f\n-\n0\n0\n-\n{kick}")
@@ -92,17 +105,25 @@ fn sent_on(kick: &str, hop: u32) -> String {
 
 #[async_trait]
 impl Runs for RedisLedger {
-    async fn begin(&self, run: &Run, lease: Duration) -> Result<Standing, LedgerError> {
+    async fn begin(
+        &self,
+        run: &Run,
+        lease: Duration,
+        hold_back: Option<u32>,
+    ) -> Result<Standing, LedgerError> {
         let mut call = self.scripts.begin.key(self.run_key(&run.id));
         call.arg(&run.kick)
             .arg(run.hop)
             .arg(&run.token)
             .arg(&run.worker);
         call.arg(millis(lease)).arg(millis(REMEMBERED));
+        // No start has the number 0.
+        call.arg(hold_back.unwrap_or(0));
         let (word, number, worker): (String, u64, String) = self.line.call(&call).await?;
         Ok(match word.as_str() {
             "finished" => Standing::Finished,
             "superseded" => Standing::Superseded,
+            "held back" => Standing::HeldBack,
             "held" => Standing::Held {
                 remaining: Duration::from_millis(number),
                 worker,
@@ -165,6 +186,7 @@ fn seen(text: &str, now: u64) -> Option<Sighting> {
             starts: number,
         },
         "w" => Sighting::SentOn { hop: number },
+        "f" if number > 0 => Sighting::Replayed,
         _ => Sighting::Finished,
     })
 }
@@ -196,6 +218,7 @@ mod tests {
             ),
             (&sent_on("k", 3), 0, Some(Sighting::SentOn { hop: 3 })),
             (&finished("k"), 0, Some(Sighting::Finished)),
+            ("f\n-\n0\n1\n-\nk", 0, Some(Sighting::Replayed)),
             ("r\nhalf", 0, None),
         ];
         for (text, now, expected) in table {

@@ -127,7 +127,7 @@ impl RedisResults {
         };
         let ledger = RedisLedger::new(
             line.clone(),
-            config.namespace,
+            &config.namespace,
             keys.clone(),
             Arc::clone(&doorbells),
         );
@@ -269,7 +269,8 @@ impl Results for RedisResults {
     async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
         let mut commands = redis::pipe();
         commands.cmd("DEL").arg(self.key(id)).ignore();
-        Ok(self.line.run(&commands).await?)
+        self.line.run::<()>(&commands).await?;
+        Ok(self.ledger.replay(id).await?)
     }
 
     async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {

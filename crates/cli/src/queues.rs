@@ -1,9 +1,10 @@
 //! `sapari queues`: what waits on each level, how long, who takes it, and what becomes of it. Counts are the broker's, exact
 //! and of now; rates are summed from what the workers last said.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use sapari_runtime::broker::{Broker, BrokerError, Depth};
+use sapari_runtime::broker::{Broker, BrokerError, Depth, Room};
 use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ledger::{LedgerError, WorkerReport};
 use sapari_tasks::Role;
@@ -48,7 +49,8 @@ async fn see_all(broker: &dyn Broker, arguments: &QueuesLook) -> Result<Vec<Seen
     let paused = ledger.paused().await.map_err(unavailable)?;
     let mut all = Vec::new();
     for role in roles(arguments.role) {
-        let waiting = waiting(broker, role).await;
+        let rooms = ledger.rooms(role.queue()).await.map_err(unavailable)?;
+        let waiting = waiting(broker, role, &rooms).await;
         let workers = of_role(reports.clone(), Some(role));
         all.push(Seen {
             role,
@@ -61,7 +63,11 @@ async fn see_all(broker: &dyn Broker, arguments: &QueuesLook) -> Result<Vec<Seen
 }
 
 /// What the broker has for a role; nothing when its queue was never declared.
-async fn waiting(broker: &dyn Broker, role: Role) -> Result<Option<Waiting>, BrokerError> {
+async fn waiting(
+    broker: &dyn Broker,
+    role: Role,
+    rooms: &BTreeSet<Room>,
+) -> Result<Option<Waiting>, BrokerError> {
     let depth = match broker.depth(role.queue()).await {
         Err(BrokerError::NoQueue { .. }) => return Ok(None),
         depth => depth?,
@@ -71,7 +77,21 @@ async fn waiting(broker: &dyn Broker, role: Role) -> Result<Option<Waiting>, Bro
         true => broker.oldest(role.queue()).await?,
         false => Vec::new(),
     };
-    Ok(Some(Waiting { depth, oldest }))
+    let over_limit = by_level(&broker.count_aside(rooms).await?);
+    Ok(Some(Waiting {
+        depth,
+        oldest,
+        over_limit,
+    }))
+}
+
+/// How many wait in rooms, by the number of their level.
+fn by_level(rooms: &BTreeMap<Room, u64>) -> BTreeMap<usize, u64> {
+    let mut levels = BTreeMap::new();
+    for (room, count) in rooms {
+        *levels.entry(room.level().number().into()).or_default() += count;
+    }
+    levels
 }
 
 /// What is known of a role's queue.
@@ -85,6 +105,8 @@ struct Seen {
 struct Waiting {
     depth: Depth,
     oldest: Vec<Option<SystemTime>>,
+    /// How many wait in rooms, by the number of their level.
+    over_limit: BTreeMap<usize, u64>,
 }
 
 /// What a role's living workers do together.
@@ -110,6 +132,7 @@ impl Rates {
 struct OnLevel {
     level: usize,
     ready: u64,
+    over_limit: u64,
     consumers: u64,
     oldest: Option<SystemTime>,
 }
@@ -124,6 +147,7 @@ impl Waiting {
             .map(|(level, (&ready, &consumers))| OnLevel {
                 level,
                 ready,
+                over_limit: self.over_limit.get(&level).copied().unwrap_or_default(),
                 consumers,
                 oldest: self.oldest.get(level).copied().flatten(),
             })
@@ -144,6 +168,7 @@ impl OnLevel {
         json!({
             "level": self.level,
             "ready": self.ready,
+            "over_limit": self.over_limit,
             "consumers": self.consumers,
             "oldest_seconds": age,
         })
@@ -155,6 +180,7 @@ fn table(all: &[Seen], now: f64) -> Vec<String> {
         "role",
         "level",
         "ready",
+        "over limit",
         "consumers",
         "oldest",
         "dead",
@@ -169,9 +195,9 @@ fn table(all: &[Seen], now: f64) -> Vec<String> {
 }
 
 impl Seen {
-    fn rows(&self, now: f64) -> Vec<[String; 10]> {
+    fn rows(&self, now: f64) -> Vec<[String; 11]> {
         let Some(waiting) = &self.waiting else {
-            let none = [const { String::new() }; 4].map(|_| UNKNOWN.to_owned());
+            let none = [const { String::new() }; 5].map(|_| UNKNOWN.to_owned());
             return vec![self.row(none, self.of_role(UNKNOWN.to_owned()))];
         };
         let mut of_role = Some(self.of_role(waiting.depth.dead.to_string()));
@@ -179,6 +205,7 @@ impl Seen {
             let cells = [
                 on.level.to_string(),
                 on.ready.to_string(),
+                on.over_limit.to_string(),
                 on.consumers.to_string(),
                 on.age(now),
             ];
@@ -189,14 +216,15 @@ impl Seen {
 
     fn row(
         &self,
-        [level, ready, consumers, oldest]: [String; 4],
+        [level, ready, over_limit, consumers, oldest]: [String; 5],
         of_role: [String; 5],
-    ) -> [String; 10] {
+    ) -> [String; 11] {
         let [dead, paused, workers, per_minute, failed] = of_role;
         [
             self.role.to_string(),
             level,
             ready,
+            over_limit,
             consumers,
             oldest,
             dead,
@@ -260,7 +288,11 @@ mod tests {
         let oldest = vec![before(7_300), None, None, before(4)];
         let render = Seen {
             role: Role::Render,
-            waiting: Some(Waiting { depth, oldest }),
+            waiting: Some(Waiting {
+                depth,
+                oldest,
+                over_limit: [(0, 940)].into(),
+            }),
             paused: true,
             rates: Rates {
                 workers: 2,
@@ -282,12 +314,12 @@ mod tests {
         assert_eq!(
             table(&seen(), NOW).join("\n"),
             "\
-role      level  ready   consumers  oldest  dead  paused  workers  per min  failed
-analysis  -      -       -          -       -     no      0        0.0      0
-render    3      3       2          4s      1     yes     2        13.2     8
-render    2      7       2          ?
-render    1      0       2          -
-render    0      120000  2          2h"
+role      level  ready   over limit  consumers  oldest  dead  paused  workers  per min  failed
+analysis  -      -       -           -          -       -     no      0        0.0      0
+render    3      3       0           2          4s      1     yes     2        13.2     8
+render    2      7       0           2          ?
+render    1      0       0           2          -
+render    0      120000  940         2          2h"
         );
     }
 
@@ -297,7 +329,7 @@ render    0      120000  2          2h"
         let value = render.value(NOW);
         assert_eq!(
             value["levels"][0],
-            json!({"level": 3, "ready": 3, "consumers": 2, "oldest_seconds": 4.0})
+            json!({"level": 3, "ready": 3, "over_limit": 0, "consumers": 2, "oldest_seconds": 4.0})
         );
         assert_eq!(value["levels"][1]["oldest_seconds"], Value::Null);
         assert_eq!(

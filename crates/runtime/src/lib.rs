@@ -61,6 +61,7 @@ pub mod duration;
 pub mod error;
 pub mod handle;
 pub mod handler;
+mod hash;
 mod history;
 pub mod host;
 mod job;

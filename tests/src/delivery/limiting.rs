@@ -1,6 +1,8 @@
 //! Limits across workers, and slots that cost more than one.
 
 use futures_util::future::join_all;
+use sapari_runtime::broker::Broker;
+use sapari_runtime::handle::Handle;
 use sapari_runtime::ledger::{Entry, Gate, GateKind};
 
 use super::*;
@@ -55,6 +57,14 @@ limited!(
     "paced",
     Policy::DEFAULT.limit(Limit::rate(2, seconds(10)))
 );
+limited!(
+    Nested,
+    nested,
+    "nested",
+    Policy::DEFAULT
+        .limit(Limit::at_once(3))
+        .limit(Limit::at_once(1).per_key())
+);
 limited!(Heavy, heavy, "heavy", Policy::DEFAULT.slots(4));
 
 fn four(board: &Board) -> Worker<Board> {
@@ -63,6 +73,7 @@ fn four(board: &Board) -> Worker<Board> {
         .task::<two>()
         .task::<own>()
         .task::<paced>()
+        .task::<nested>()
         .task::<heavy>()
         .task::<work>()
 }
@@ -208,4 +219,172 @@ async fn a_heavy_task_takes_its_slots_and_gives_them_back() {
         "it waits for the slots, and nothing overtakes it: {started:?}"
     );
     at_work.drained().await;
+}
+
+/// All of them, done; the numbers under `below` in the order in which they started.
+async fn started_below<T: Task>(board: &Board, all: &[Handle<T>], below: u32) -> Vec<u32> {
+    for output in join_all(all.iter().map(|handle| handle.output().into_future())).await {
+        output.expect("done");
+    }
+    let started = board.started().into_iter();
+    started.filter(|number| *number < below).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_over_a_limit_wait_in_their_order_and_hold_nobody_up() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let begun = tokio::time::Instant::now();
+    let limited = (0..1000).map(|number| Two::of(number, "a"));
+    let limited = tasks.kick_all(limited).await.expect("kicked");
+    let free = (2000..2010).map(short);
+    let free = tasks.kick_all(free).await.expect("kicked");
+    let at_work = house.employ(four(&board));
+    started_below(&board, &free, 0).await;
+    let waited = begun.elapsed();
+    assert!(
+        waited < seconds(2),
+        "the unlimited start at once: {waited:?}"
+    );
+
+    let order = started_below(&board, &limited, 1000).await;
+    assert_eq!(
+        order,
+        (0..1000).collect::<Vec<_>>(),
+        "in the order of their kicks"
+    );
+    assert_eq!(board.runs(), 1010);
+    let took = begun.elapsed();
+    assert!(
+        took < seconds(1003),
+        "500 times two seconds, no gate idle: {took:?}"
+    );
+    at_work.drained().await;
+    assert!(house.broker.is_empty());
+    let rooms = tasks.ledger().rooms(QUEUE).await.expect("answers");
+    assert!(rooms.is_empty(), "{rooms:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_others_wait_in_a_room_goes_behind_them() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let first = (0..100).map(|number| Two::of(number, "a"));
+    let mut all = tasks.kick_all(first).await.expect("kicked");
+    let _at_work = house.employ(four(&board));
+    board.until_started(10).await;
+    let later = (100..120).map(|number| Two::of(number, "a"));
+    all.extend(tasks.kick_all(later).await.expect("kicked"));
+    let order = started_below(&board, &all, 1000).await;
+    assert_eq!(order, (0..120).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_crowd_of_one_key_holds_up_no_other_key() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let crowd = (0..300).map(|number| Own::of(number, "crowd"));
+    let crowd = tasks.kick_all(crowd).await.expect("kicked");
+    let _at_work = house.employ(four(&board));
+    board.until_started(1).await;
+    let begun = tokio::time::Instant::now();
+    let others = (1000..1005).map(|number| Own::of(number, "other"));
+    let others = tasks.kick_all(others).await.expect("kicked");
+    started_below(&board, &others, 0).await;
+    let took = begun.elapsed();
+    assert!(took < seconds(12), "five times two seconds: {took:?}");
+    let order = started_below(&board, &crowd, 300).await;
+    assert_eq!(order, (0..300).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_before_the_gate_that_is_closed_and_before_no_other() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let begun = tokio::time::Instant::now();
+    let crowd = (0..100).map(|number| Nested::of(number, "crowd"));
+    let crowd = tasks.kick_all(crowd).await.expect("kicked");
+    let others = (1000..1010).map(|number| Nested::of(number, &number.to_string()));
+    let others = tasks.kick_all(others).await.expect("kicked");
+    let _at_work = house.employ(four(&board));
+    started_below(&board, &others, 0).await;
+    let took = begun.elapsed();
+    assert!(took < seconds(14), "two beside the crowd's one: {took:?}");
+    let order = started_below(&board, &crowd, 100).await;
+    assert_eq!(order, (0..100).collect::<Vec<_>>());
+    assert_eq!(board.most(), 3);
+    let took = begun.elapsed();
+    assert!(
+        took < seconds(204),
+        "the crowd's own gate is never idle: {took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_starts_later_takes_from_the_rooms_that_others_filled() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let all = (0..200).map(|number| Two::of(number, "a"));
+    let all = tasks.kick_all(all).await.expect("kicked");
+    let first = house.employ(four(&board));
+    board.until_started(6).await;
+    first.drained().await;
+    let rooms = tasks.ledger().rooms(QUEUE).await.expect("answers");
+    let waiting = house.broker.count_aside(&rooms).await.expect("answers");
+    assert_eq!((rooms.len(), waiting.len()), (1, 1), "{waiting:?}");
+
+    // Its ledger was lost, but the room of a limit without a key is looked into all the same.
+    for lost in [false, true] {
+        if lost {
+            let room = *rooms.first().expect("one");
+            tasks.ledger().empty_room(room).await.expect("answers");
+        }
+        let started = board.started().len();
+        let next = house.employ(four(&board));
+        board.until_started(started + 50).await;
+        next.drained().await;
+    }
+    let _last = house.employ(four(&board));
+    let mut order = started_below(&board, &all, 1000).await;
+    assert_eq!(board.runs(), 200, "handed back is not run twice");
+    let unsorted = order.clone();
+    order.sort_unstable();
+    assert_eq!(order, unsorted, "what was handed back kept its place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_a_room_is_cancelled_like_any_other() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let all = (0..80).map(|number| Own::of(number, "a"));
+    let mut all = tasks.kick_all(all).await.expect("kicked");
+    let _at_work = house.employ(four(&board));
+    board.until_started(2).await;
+    let cancelled = all.pop().expect("many");
+    cancelled.cancel().await.expect("asked");
+    let record = cancelled.into_any().record().await;
+    assert!(failure(record.expect("it has an end")).is_cancelled());
+    let order = started_below(&board, &all, 1000).await;
+    assert_eq!(order, (0..79).collect::<Vec<_>>());
+}
+
+/// Two workers that are busy and idle in turn: nobody keeps what the other could start, and nothing goes round without an end.
+#[tokio::test(start_paused = true)]
+async fn several_workers_share_what_waits() {
+    let (house, board) = (House::new(), Board::default());
+    let tasks = house.tasks();
+    let begun = tokio::time::Instant::now();
+    let all = (0..400).map(|number| Two::of(number, "a"));
+    let all = tasks.kick_all(all).await.expect("kicked");
+    let one = || four(&board).slots(1);
+    let workers = [house.employ(one()), house.employ(one())];
+    let mut order = started_below(&board, &all, 1000).await;
+    let took = begun.elapsed();
+    assert!(took < seconds(420), "both work all the time: {took:?}");
+    order.sort_unstable();
+    assert_eq!(order, (0..400).collect::<Vec<_>>());
+    for worker in workers {
+        worker.drained().await;
+    }
+    assert!(house.broker.is_empty());
 }

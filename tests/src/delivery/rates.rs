@@ -85,15 +85,30 @@ async fn a_rate_slides_it_does_not_begin_anew_at_the_turn_of_a_period() {
     for token in ["b", "c"] {
         assert_eq!(enter(token).await, Entry::Passed);
     }
-    assert_eq!(enter("d").await, Entry::Wait(seconds(1)));
+    assert_eq!(
+        enter("d").await,
+        Entry::Wait {
+            after: seconds(1),
+            gate: 0
+        }
+    );
     advance(seconds(1)).await;
     assert_eq!(
         enter("d").await,
         Entry::Passed,
         "the first one is old enough"
     );
-    let next = Entry::Wait(seconds(9));
+    let next = Entry::Wait {
+        after: seconds(9),
+        gate: 0,
+    };
     assert_eq!(enter("e").await, next, "the two of just before still count");
     advance(seconds(9) - Duration::from_nanos(1)).await;
-    assert_eq!(enter("e").await, Entry::Wait(Duration::from_nanos(1)));
+    assert_eq!(
+        enter("e").await,
+        Entry::Wait {
+            after: Duration::from_nanos(1),
+            gate: 0
+        }
+    );
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
 use nix::sys::signal::Signal;
-use sapari_fault_worker::{Note, NoteBook, QUEUE};
-use sapari_runtime::broker::Broker;
+use sapari_fault_worker::{Note, NoteBook, PAIRS, QUEUE};
 use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::broker::rabbitmq::{RabbitBroker, RabbitConfig};
+use sapari_runtime::broker::{Broker, Room};
 use sapari_runtime::client::Tasks;
 use sapari_runtime::host::connect_results;
 use sapari_runtime::message::MessageId;
@@ -159,7 +159,12 @@ impl Client {
 async fn clean(broker: &str) -> lapin::Result<()> {
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    for part in ["0", "1", "2", "3", "dead"] {
+    let rooms = QUEUE.every_level().map(|level| {
+        let room = Room::of(QUEUE, level, PAIRS);
+        format!("{level}.room-{}", room.number())
+    });
+    let parts = ["0", "1", "2", "3", "dead"].map(str::to_owned);
+    for part in parts.into_iter().chain(rooms) {
         let name = format!("{NAMESPACE}.{}.{part}", QUEUE.name());
         let gone = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
         gone.await?;

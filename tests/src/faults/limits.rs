@@ -5,12 +5,25 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
-use sapari_fault_worker::{Ask, Nap, Note, Pair, now_us};
+use sapari_fault_worker::{Ask, Nap, Note, PAIRS, Pair, QUEUE, now_us};
+use sapari_runtime::broker::conformance::{ack, parcel};
+use sapari_runtime::broker::{Destination, Room};
+use sapari_runtime::message::MessageId;
+use sapari_runtime::queue::Priority;
+use tokio::time::timeout;
 
-use super::ground::{Ground, drained};
+use super::ground::{Client, Ground, drained};
+use super::tally::{Fault, Tally};
 use crate::processes::support::PATIENCE;
+use crate::servers;
 
 const LEASE: [&str; 2] = ["--lease", "2s"];
+/// So many wait for a limit of two.
+const CROWD: usize = 600;
+/// What two workers hold of a crowd: two lines, each of which is half gone before more is fetched.
+const IN_TWO_WORKERS: usize = 100;
+/// From a handler's end to its stored result, on a busy machine: so long an attempt is in flight.
+const SETTLING: Duration = Duration::from_millis(500);
 /// The lease, and some looks at the limit, which are a second apart.
 const SOON_AFTER: Duration = Duration::from_secs(10);
 
@@ -49,6 +62,111 @@ async fn worker_killed_with_both_places_of_a_limit_others_go_on_after_the_lease(
         ids.len() + 2,
         "the two that were killed ran again"
     );
+}
+
+/// Far more than fit into two workers: they wait in a room on the broker, and the death of a worker changes nothing of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_killed_hundreds_over_a_limit_keep_their_order_and_leave_no_room_behind() {
+    let ground = Ground::shared();
+    let client = ground.client().await;
+    let first = ground.start(&LEASE).ready().await;
+    let other = ground.start(&LEASE).ready().await;
+    let pairs = (0..CROWD).map(|_| Pair { millis: 20 });
+    let all = client.tasks.kick_all(pairs).await.expect("kicked");
+    let ids: Vec<MessageId> = all.iter().map(|handle| handle.id().clone()).collect();
+    in_rooms(&client, |waiting| waiting > CROWD as u64 / 4).await;
+    ground.begun(&ids, CROWD / 3).await;
+    let pid = u32::try_from(first.pid().as_raw()).ok();
+    let at_us = now_us();
+    first.signal(Signal::SIGKILL);
+    first.ended().await;
+    let until_us = now_us();
+    for handle in &all {
+        handle.output().within(PATIENCE).await.expect("done");
+    }
+    in_rooms(&client, |waiting| waiting == 0).await;
+    drained(other).await;
+    client.all_settled().await;
+    in_rooms(&client, |waiting| waiting == 0).await;
+
+    let notes = ground.notes();
+    let fault = Fault {
+        at_us,
+        until_us,
+        pid,
+    };
+    let tally = Tally::of(&notes, &[fault], SETTLING);
+    let moved = displaced(&ids, &notes);
+    println!(
+        "{CROWD} over a limit of 2: ran {}, again {}, in flight at the kill {}; started {} places from their own at most, {} in the middle",
+        tally.ran,
+        tally.again,
+        tally.in_flight,
+        moved[CROWD - 1],
+        moved[CROWD / 2],
+    );
+    assert_eq!((tally.ran, tally.unkilled.len()), (CROWD, 0));
+    assert!(
+        tally.again <= tally.in_flight,
+        "more than the kill explains"
+    );
+    assert!(moved[CROWD / 2] <= IN_TWO_WORKERS, "{moved:?}");
+}
+
+/// A single broker before version 4 forgets young queues when it is killed: what is said to be stored must not be in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn broker_killed_just_after_a_room_was_made_what_waits_there_is_not_lost() {
+    let mut broker = servers::broker().await;
+    let ground = Ground::on(&broker.url()).await;
+    let client = ground.client().await;
+    broker.remember_queues().await;
+    let room = Room::of(QUEUE, QUEUE.level(Priority::Normal), PAIRS);
+    let mut sent = parcel(QUEUE, room.level().number(), Duration::ZERO);
+    sent.to = Destination::Aside(room);
+    client.broker.publish(sent.clone()).await.expect("stored");
+    broker.kill().await;
+    broker.start().await;
+
+    let client = ground.client().await;
+    in_rooms(&client, |waiting| waiting == 1).await;
+    let first = client.broker.take_aside(room).await.expect("answers");
+    let first = first.expect("it is there");
+    assert_eq!(first.body, sent.body);
+    ack(first).await.expect("acked");
+    in_rooms(&client, |waiting| waiting == 0).await;
+}
+
+/// Waits until so many wait in the room of the limit.
+async fn in_rooms(client: &Client, expected: impl Fn(u64) -> bool) {
+    let room = Room::of(QUEUE, QUEUE.level(Priority::Normal), PAIRS);
+    let counting = async {
+        loop {
+            let counts = client.broker.count_aside(&[room].into()).await;
+            let counts = counts.expect("the broker answers");
+            if expected(counts.get(&room).copied().unwrap_or_default()) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, counting).await.expect("in time");
+}
+
+/// By how many places each started too early or too late, the least first.
+fn displaced(ids: &[MessageId], notes: &[Note]) -> Vec<usize> {
+    let mut started: Vec<&str> = Vec::new();
+    for note in notes.iter().filter(|note| note.moment == "begun") {
+        if !started.contains(&&*note.id) {
+            started.push(&note.id);
+        }
+    }
+    let place = |id: &MessageId| started.iter().position(|other| *other == id.as_str());
+    let moved = ids
+        .iter()
+        .enumerate()
+        .filter_map(|(number, id)| Some(place(id)?.abs_diff(number)));
+    let mut moved: Vec<usize> = moved.collect();
+    moved.sort_unstable();
+    moved
 }
 
 fn most_at_once(notes: &[Note], pid: u32) -> usize {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sapari_runtime::broker::conformance::settled_depth;
+use sapari_runtime::broker::conformance::{parcel, settled_depth};
+use sapari_runtime::broker::{Broker, Destination, Room};
 use sapari_runtime::error::TaskError;
 use sapari_runtime::ledger::{Busy, Ledger, Progress, Run, WorkerReport};
 use sapari_runtime::message::MessageId;
@@ -69,6 +70,7 @@ async fn queues_are_shown_whether_or_not_they_were_ever_declared() {
         kick(&space, &["--priority", priority]).await;
     }
     put(&ledger, &[&report("r", "render")]).await;
+    set_aside(&*broker, &ledger, 3).await;
     let waits = |depth: &sapari_runtime::broker::Depth| depth.ready == [2, 0, 0, 1];
     settled_depth(&*broker, Role::Render.queue(), waits).await;
     let shown = sapari(&space, &["queues", "--role", "render"]).await;
@@ -78,19 +80,19 @@ async fn queues_are_shown_whether_or_not_they_were_ever_declared() {
         .map(|row| row.split_whitespace().collect())
         .collect();
     assert_eq!(rows.len(), 5, "a head and four levels: {shown:?}");
-    let [role, level, ready, consumers, oldest, rest @ ..] = rows[1].as_slice() else {
+    let [role, level, ready, over_limit, consumers, oldest, rest @ ..] = rows[1].as_slice() else {
         panic!("cells were expected: {shown:?}")
     };
     assert_eq!(
-        [role, level, ready, consumers],
-        [&"render", &"3", &"1", &"0"]
+        [role, level, ready, over_limit, consumers],
+        [&"render", &"3", &"1", &"1", &"0"]
     );
     assert!(
         oldest.ends_with('s'),
         "the head's age in seconds: {shown:?}"
     );
     assert_eq!(rest, ["0", "no", "1", "12.5", "5"], "{shown:?}");
-    assert_eq!(rows[2], ["render", "2", "0", "0", "-"], "{shown:?}");
+    assert_eq!(rows[2], ["render", "2", "0", "0", "0", "-"], "{shown:?}");
 
     settled_depth(&*broker, Role::Render.queue(), waits).await;
     let seen = json(&sapari(&space, &["queues", "--role", "render", "--json"]).await);
@@ -236,6 +238,28 @@ fn json(ended: &Ended) -> Value {
 async fn kick(space: &Space, options: &[&str]) -> String {
     let line = [&["kick", "ping", "--role", "render"], options].concat();
     sapari(space, &line).await.only_line().to_owned()
+}
+
+/// Puts a message into a room of this level, and says so.
+async fn set_aside(broker: &dyn Broker, ledger: &Arc<dyn Ledger>, level: u8) {
+    let queue = Role::Render.queue();
+    let room = Room::of(queue, queue.level_numbered(level), "any gate");
+    let mut parcel = parcel(queue, level, Duration::ZERO);
+    parcel.to = Destination::Aside(room);
+    broker.publish(parcel).await.expect("stored");
+    let filled = ledger.fill_rooms(queue, &[room].into()).await;
+    filled.expect("the ledger answers");
+    let gone = async {
+        while broker
+            .count_aside(&[room].into())
+            .await
+            .expect("answers")
+            .is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("counted");
 }
 
 async fn begin(ledger: &Arc<dyn Ledger>, id: &MessageId) -> Run {

@@ -17,6 +17,9 @@ use tasks::{ask, bang, block, bulky, crash, deaf, flaky, jot, nap, pair};
 /// The role's queue.
 pub const QUEUE: Queue = Queue::named("faults").levels(4);
 
+/// How the ledger calls the limit of [`Pair`].
+pub const PAIRS: &str = "pair:0";
+
 const NOTES: &str = "notes-file";
 
 /// The role.

@@ -11,9 +11,10 @@ pub mod memory;
 mod prefetch;
 pub mod rabbitmq;
 pub(crate) mod reach;
+mod room;
 pub mod url;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,7 @@ pub use beside::Beside;
 pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
 pub(crate) use liveness::Beat;
 pub use liveness::{Connections, LevelLiveness, Liveness};
+pub use room::Room;
 
 use crate::error::BoxError;
 use crate::message::{MAX_BODY_BYTES, Message, Route, label};
@@ -58,6 +60,21 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`BrokerError`] when the broker cannot be reached or refuses.
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// The first of those that wait in a room, or nothing when nobody does, or the room was never made. What is handed back is
+    /// the first again. A message that waits there for a day comes back to its level by itself.
+    /// Not cancel-safe for its order: a message that was on its way to a call that is dropped goes back.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or refuses.
+    async fn take_aside(&self, room: Room) -> Result<Option<Delivery>, BrokerError>;
+
+    /// How many wait in these rooms, for each that has any. What a worker has taken does not count.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached.
+    async fn count_aside(&self, rooms: &BTreeSet<Room>)
+    -> Result<BTreeMap<Room, u64>, BrokerError>;
 
     /// How many messages wait, and how many consumers there are, now.
     ///
@@ -173,8 +190,20 @@ pub struct Parcel {
 pub enum Destination {
     /// To a level of a queue, perhaps after a delay.
     Work(Route),
+    /// To the end of a waiting room, which is made if it is not there.
+    Aside(Room),
     /// To the dead-letter queue of a queue.
     Dead(Queue),
+}
+
+impl Destination {
+    pub(crate) fn queue(&self) -> Queue {
+        match self {
+            Self::Work(route) => route.queue,
+            Self::Aside(room) => room.queue(),
+            Self::Dead(queue) => *queue,
+        }
+    }
 }
 
 impl Parcel {
@@ -206,6 +235,21 @@ impl Parcel {
             priority,
         })
     }
+
+    /// A message on its way to a room, as it came: what it is, how it is traced and since when it waits stay the same.
+    #[must_use]
+    pub(crate) fn aside(room: Room, message: &Message, body: Vec<u8>, headers: Headers) -> Self {
+        let mut headers = headers;
+        // What the broker wrote about earlier lives must not follow the message into the next one.
+        headers.retain(|name, _| !name.starts_with("x-"));
+        Self {
+            to: Destination::Aside(room),
+            id: message.id.to_string(),
+            body,
+            headers,
+            priority: message.priority().unwrap_or_default().number(),
+        }
+    }
 }
 
 /// A message as received, owning the right to settle it.
@@ -220,6 +264,8 @@ pub struct Delivery {
     pub level: Level,
     /// Whether the broker says that it was delivered before.
     pub redelivered: bool,
+    /// The waiting room that it was taken from; none for what came by a consumer.
+    pub room: Option<Room>,
     receipt: Box<dyn Receipt>,
 }
 
@@ -238,8 +284,16 @@ impl Delivery {
             headers,
             level,
             redelivered,
+            room: None,
             receipt,
         }
+    }
+
+    /// The same, as taken from a waiting room.
+    #[must_use]
+    pub(crate) fn out_of(mut self, room: Room) -> Self {
+        self.room = Some(room);
+        self
     }
 
     /// Whether its channel is gone: the broker delivers it again, and it is not to be started here.

@@ -2,6 +2,7 @@
 
 mod runs;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,7 +10,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Cancel, Entry, Gate, GateKind, Ledger, Progress, Reserved, WorkerReport};
+use crate::broker::Room;
 use crate::message::MessageId;
+use crate::queue::Queue;
 
 const LONG: Duration = Duration::from_secs(60);
 /// Long enough for a server's answer, short enough to be waited out.
@@ -27,6 +30,7 @@ pub async fn exercise(ledger: &dyn Ledger) {
     the_last_one_may_take_a_key(ledger).await;
     places_are_counted_and_come_back(ledger).await;
     rates_count_the_starts_of_a_time(ledger).await;
+    rooms_are_remembered_until_they_are_empty(ledger).await;
     workers_are_listed_while_they_report(ledger).await;
     queues_are_paused_and_resumed(ledger).await;
     progress_is_kept(ledger).await;
@@ -125,8 +129,11 @@ async fn places_are_counted_and_come_back(ledger: &dyn Ledger) {
         "once more is no more"
     );
     assert!(
-        matches!(enter(ledger, &both, "b", LONG).await, Entry::Wait(_)),
-        "all or none"
+        matches!(
+            enter(ledger, &both, "b", LONG).await,
+            Entry::Wait { gate: 1, .. }
+        ),
+        "all or none, and the second is closed"
     );
     let two = [two];
     assert_eq!(
@@ -136,7 +143,7 @@ async fn places_are_counted_and_come_back(ledger: &dyn Ledger) {
     );
     assert!(matches!(
         enter(ledger, &two, "c", LONG).await,
-        Entry::Wait(_)
+        Entry::Wait { .. }
     ));
     ledger.leave(&both, "a").await.expect("answers");
     assert_eq!(enter(ledger, &both, "c", SHORT).await, Entry::Passed);
@@ -154,7 +161,7 @@ async fn places_are_counted_and_come_back(ledger: &dyn Ledger) {
         .expect("the place of a dead worker comes back");
     let one = [one];
     assert!(
-        matches!(enter(ledger, &one, "e", LONG).await, Entry::Wait(_)),
+        matches!(enter(ledger, &one, "e", LONG).await, Entry::Wait { .. }),
         "it stayed"
     );
 }
@@ -169,19 +176,19 @@ async fn rates_count_the_starts_of_a_time(ledger: &dyn Ledger) {
     for token in ["a", "b", "c", "d"] {
         assert_eq!(enter(ledger, &gate, token, LONG).await, Entry::Passed);
     }
-    let Entry::Wait(wait) = enter(ledger, &gate, "e", LONG).await else {
+    let Entry::Wait { after: wait, .. } = enter(ledger, &gate, "e", LONG).await else {
         panic!("the fifth is one too many")
     };
     assert!(wait > Duration::ZERO && wait <= per, "{wait:?}");
     ledger.leave(&gate, "a").await.expect("answers");
     let entry = enter(ledger, &gate, "e", LONG).await;
-    assert!(matches!(entry, Entry::Wait(_)), "a start stays a start");
+    assert!(matches!(entry, Entry::Wait { .. }), "a start stays a start");
     for token in ["e", "f", "g", "h"] {
         enter_in_time(ledger, &gate, token).await;
     }
     let entry = enter(ledger, &gate, "i", LONG).await;
     assert!(
-        matches!(entry, Entry::Wait(_)),
+        matches!(entry, Entry::Wait { .. }),
         "the next four have started"
     );
 }
@@ -189,13 +196,37 @@ async fn rates_count_the_starts_of_a_time(ledger: &dyn Ledger) {
 /// Enters as soon as it may.
 async fn enter_in_time(ledger: &dyn Ledger, gates: &[Gate], token: &str) {
     let trying = async {
-        while let Entry::Wait(wait) = enter(ledger, gates, token, LONG).await {
+        while let Entry::Wait { after: wait, .. } = enter(ledger, gates, token, LONG).await {
             tokio::time::sleep(wait).await;
         }
     };
     timeout(PATIENCE, trying)
         .await
         .expect("a rate lets through");
+}
+
+async fn rooms_are_remembered_until_they_are_empty(ledger: &dyn Ledger) {
+    let queue = |word: &str| Queue::named(Box::leak(unique(word).into_boxed_str())).levels(4);
+    let (ours, other) = (queue("ours"), queue("other"));
+    let room = |queue: Queue, level, gate| Room::of(queue, queue.level_numbered(level), gate);
+    let rooms = async || ledger.rooms(ours).await.expect("answers");
+    assert!(rooms().await.is_empty());
+    let both: BTreeSet<Room> = [room(ours, 0, "a"), room(ours, 3, "a key\n")].into();
+    for _ in 0..2 {
+        ledger.fill_rooms(ours, &both).await.expect("answers");
+        ledger
+            .fill_rooms(ours, &BTreeSet::new())
+            .await
+            .expect("answers");
+        assert_eq!(rooms().await, both);
+    }
+    let theirs = [room(other, 0, "a")].into();
+    ledger.fill_rooms(other, &theirs).await.expect("answers");
+    let first = *both.first().expect("two");
+    ledger.empty_room(first).await.expect("answers");
+    ledger.empty_room(first).await.expect("nothing to do");
+    assert_eq!(rooms().await, both.into_iter().skip(1).collect());
+    assert_eq!(ledger.rooms(other).await.expect("answers"), theirs);
 }
 
 fn report(worker: &str) -> WorkerReport {

@@ -35,8 +35,13 @@ pub enum GateKind {
 pub enum Entry {
     /// Passed: leave when done.
     Passed,
-    /// Not now; worth another try after this long at the latest.
-    Wait(Duration),
+    /// Not now.
+    Wait {
+        /// Worth another try after this long at the latest.
+        after: Duration,
+        /// Which of the gates asked for is closed: of several, the one that opens last.
+        gate: usize,
+    },
 }
 
 /// How much may run.

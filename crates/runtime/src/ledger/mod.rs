@@ -10,6 +10,7 @@ mod limits;
 pub(crate) mod memory;
 pub(crate) mod redis;
 mod registry;
+mod rooms;
 mod runs;
 mod uniques;
 
@@ -18,6 +19,7 @@ use std::fmt;
 pub use cancels::{Cancel, CancelAnswer, Cancels, News};
 pub use limits::{Entry, Gate, GateKind, Limits};
 pub use registry::{Busy, Progress, Registry, WorkerReport};
+pub use rooms::Rooms;
 pub use runs::{Run, Runs, Sighting, Standing};
 pub use uniques::{Reserved, Uniques};
 
@@ -25,12 +27,12 @@ use crate::error::BoxError;
 
 /// All parts of the ledger, and the bell that rings when one of them changed.
 pub trait Ledger:
-    Runs + Cancels + Uniques + Limits + Registry + Send + Sync + fmt::Debug + 'static
+    Runs + Cancels + Uniques + Limits + Rooms + Registry + Send + Sync + fmt::Debug + 'static
 {
 }
 
 impl<T> Ledger for T where
-    T: Runs + Cancels + Uniques + Limits + Registry + Send + Sync + fmt::Debug + 'static
+    T: Runs + Cancels + Uniques + Limits + Rooms + Registry + Send + Sync + fmt::Debug + 'static
 {
 }
 

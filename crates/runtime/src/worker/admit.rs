@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
 use super::running::{Place, Underway};
-use crate::broker::Beside;
+use crate::broker::{Beside, Room};
 use crate::duration::{hours, seconds};
 use crate::error::TaskError;
 use crate::ledger::{Entry, Gate, LedgerError, Run, Standing};
@@ -24,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = seconds(5);
 /// How long a copy stays away whose message is under way in this very process.
 const HERE_ALREADY: Duration = seconds(1);
+/// How long one behind another waits if nobody tells it that its turn has come.
+const BEHIND: Duration = seconds(2);
 /// More than what is left of another's claim, so that one look is enough.
 const A_LITTLE: Duration = Duration::from_millis(200);
 
@@ -44,10 +46,16 @@ pub(super) enum Course {
     Copy(Duration),
     /// A later copy of it is what counts.
     Superseded,
-    /// It is over a limit, and worth another try after this long.
-    OverLimit(Vec<Gate>, Duration),
+    /// It is over a limit.
+    OverLimit(Closed),
     /// The worker ends, or the ledger is away for too long.
     HandBack,
+}
+
+/// The gate that keeps a message from running, and how long until it is worth another try.
+pub(super) struct Closed {
+    pub(super) gate: String,
+    pub(super) wait: Duration,
 }
 
 /// Decides for a message whose task is known here.
@@ -80,8 +88,8 @@ async fn steps(
         Some(_) => Vec::new(),
     };
     let underway = underway(engine, reception, message, (policy, token), gates.clone());
-    if let Some(wait) = closed(engine, reception, &underway).await? {
-        return Ok(Course::OverLimit(gates, wait));
+    if let Some(closed) = closed(engine, reception, &underway).await? {
+        return Ok(Course::OverLimit(closed));
     }
     let course = match engine.running.enter(underway) {
         Some(place) => {
@@ -210,30 +218,49 @@ fn underway(
     underway
 }
 
-/// How long it has to wait for a place in its limits; none when it has one now.
+/// What it has to wait for; none when it has a place in its limits now.
 async fn closed(
     engine: &Engine,
     reception: &Reception,
     underway: &Underway,
-) -> Result<Option<Duration>, LedgerError> {
-    if underway.gates.is_empty() {
+) -> Result<Option<Closed>, LedgerError> {
+    let gates = &underway.gates;
+    let closed = |gate: &Gate, wait| {
+        let gate = gate.name.clone();
+        Some(Closed { gate, wait })
+    };
+    if gates.is_empty() {
         return Ok(None);
     }
     if reception.turn.is_none()
-        && let Some(wait) = engine
-            .parking
-            .queue_behind(reception.level, &underway.gates)
+        && let Some(gate) = others_wait_before(engine, reception, gates)
     {
-        return Ok(Some(wait));
+        return Ok(closed(gate, BEHIND));
     }
     let entry = engine
         .ledger
-        .enter(&underway.gates, &underway.run.token, engine.lease)
+        .enter(gates, &underway.run.token, engine.lease)
         .await?;
     Ok(match entry {
         Entry::Passed => None,
-        Entry::Wait(wait) => Some(wait),
+        Entry::Wait { after, gate } => gates.get(gate).and_then(|gate| closed(gate, after)),
     })
+}
+
+/// The gate before which others wait that came earlier, here or in a room.
+fn others_wait_before<'g>(
+    engine: &Engine,
+    reception: &Reception,
+    gates: &'g [Gate],
+) -> Option<&'g Gate> {
+    let level = reception.level;
+    let in_room = |gate: &&Gate| {
+        let room = Room::of(engine.queue, level, &gate.name);
+        // What comes again may be older than what is there.
+        !reception.redelivered && engine.rooms.is_open(room)
+    };
+    let parked = engine.parking.line_before(level, gates);
+    parked.or_else(|| gates.iter().find(in_room))
 }
 
 /// Which of a message's starts may be made.
@@ -254,7 +281,8 @@ async fn begin(
     place: &Place,
     chance: Chance,
 ) -> Result<Standing, LedgerError> {
-    let first = !reception.redelivered && message.hop() == 0;
+    // A copy that was set aside may have its original beside it.
+    let first = !reception.redelivered && reception.room.is_none() && message.hop() == 0;
     if first && !policy.keeps_result() {
         return Ok(Standing::Granted { starts: 1 });
     }

@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::admit::{Course, admit};
 use super::alone::alone;
 use super::engine::Engine;
+use super::over_limit;
 use super::parking::Taken;
 use super::plan::Registered;
 use super::reception::Reception;
@@ -25,7 +26,6 @@ use crate::context::TaskContext;
 use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::job::Job;
-use crate::ledger::Gate;
 use crate::message::{Message, Undecodable};
 use crate::middleware::Core;
 use crate::outcome::{DeadReason, Outcome};
@@ -35,8 +35,6 @@ use crate::task::Policy;
 
 /// How long a slot rests after settling itself panicked: the message goes back, and must not go round as fast as it can.
 const REST: Duration = seconds(5);
-/// How long a delivery that found no room among those over a limit stays away.
-const NO_ROOM: Duration = seconds(5);
 
 /// The slots of one attempt. Given back when dropped, unless the watchdog gave them to others because the attempt is stuck.
 pub(super) struct Slot {
@@ -62,7 +60,7 @@ impl Slot {
         u32::try_from(permits).unwrap_or(u32::MAX)
     }
 
-    /// Gives them back, to wait without.
+    /// Gives them back: others may have them, although the attempt is not at its end.
     pub(super) fn give_back(&mut self) {
         self.in_use.fetch_sub(self.count(), Ordering::Relaxed);
         self.permit = None;
@@ -136,8 +134,8 @@ async fn receive(engine: &Arc<Engine>, taken: Taken, slot: &mut Slot) {
         Course::Copy(after) => {
             Box::pin(settle::come_back(engine, &reception, receipt, after)).await
         }
-        Course::OverLimit(gates, wait) => {
-            Box::pin(park(engine, reception, receipt, &gates, wait)).await
+        Course::OverLimit(closed) => {
+            Box::pin(over_limit::wait(engine, reception, receipt, closed, slot)).await
         }
         // Without being alone it does not begin.
         Course::HandBack | Course::LastChance(..) => settle::hand_back(receipt).await,
@@ -158,23 +156,6 @@ async fn settle_unrun(
     settle(engine, reception, receipt, ending, &span)
         .instrument(span.clone())
         .await;
-}
-
-/// Lets it wait here for a place in its limits; when too many do, in the broker.
-async fn park(
-    engine: &Engine,
-    reception: Reception,
-    receipt: Box<dyn Receipt>,
-    gates: &[Gate],
-    wait: Duration,
-) {
-    let (delivery, turn) = reception.into_parked(receipt);
-    let parked = engine.parking.park(delivery, gates, wait, turn.is_some());
-    drop(turn);
-    if let Err(surplus) = parked {
-        let (reception, receipt) = Reception::of(surplus);
-        settle::come_back(engine, &reception, receipt, NO_ROOM).await;
-    }
 }
 
 async fn course(engine: &Engine, reception: &mut Reception) -> Course {

@@ -75,7 +75,7 @@ pub(super) async fn leave_gates(engine: &Engine, ending: &Ending) {
 }
 
 /// Tells the ledger of an end, in short time; false when it did not hear: a lease that is not given back runs out.
-async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) -> bool {
+pub(super) async fn tell(telling: impl Future<Output = Result<(), LedgerError>>) -> bool {
     match timeout(TELLING, telling).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::debug!(%error, "the ledger was not told"),

@@ -17,6 +17,7 @@ use super::conclude::Owed;
 use super::heard::Heard;
 use super::parking::Parking;
 use super::plan::{Plan, Registered};
+use super::rooms::Rooms;
 use super::running::Running;
 use crate::client::Tasks;
 use crate::ledger::Ledger;
@@ -39,6 +40,7 @@ pub(super) struct Engine {
     pub(super) heard: Heard,
     pub(super) parking: Arc<Parking>,
     pub(super) alone: Alone,
+    pub(super) rooms: Arc<Rooms>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) slot_count: u16,
     /// How many slots have an attempt; one that waits for a delivery has none, and a stuck attempt has given its own up.
@@ -106,6 +108,7 @@ impl Engine {
             heard: Heard::default(),
             parking: Arc::default(),
             alone: Alone::default(),
+            rooms: Arc::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
             in_use: Arc::default(),

@@ -14,7 +14,7 @@ use super::attempt::{self, Slot};
 use super::engine::Engine;
 use super::parking::Taken;
 use super::plan::Plan;
-use super::{Servers, WorkerError, drain, keeper, parking, settle};
+use super::{Servers, WorkerError, drain, keeper, over_limit, parking, settle};
 use crate::broker::{Consumer, prefetch};
 use crate::queue::Level;
 use crate::vitals::Working;
@@ -203,7 +203,7 @@ async fn free_slots(
     let handing_back = async {
         loop {
             let overdue = engine.parking.overdue().await;
-            settle::hand_back_unread(overdue.delivery).await;
+            over_limit::hand_back(engine, overdue).await;
         }
     };
     let slots = async {
@@ -224,6 +224,7 @@ async fn next(engine: &Engine, consumer: &mut dyn Consumer) -> Option<Taken> {
         if let Some(level) = engine.parking.level_due() {
             let higher = consumer.take_above(level).map(Taken::from);
             if let Some(taken) = higher.or_else(|| engine.parking.take_due()) {
+                engine.rooms.stir();
                 if taken.delivery.is_lost() {
                     continue;
                 }

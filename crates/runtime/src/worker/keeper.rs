@@ -1,5 +1,5 @@
 //! What goes on beside the attempts: renews their claims, tells who is alive and what it runs, hears of cancels and pauses,
-//! writes progress down, and holds the watchdog. It goes on while the worker drains, and ends with it.
+//! writes progress down, takes from waiting rooms, and holds the watchdog. It goes on while the worker drains, and ends with it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::census;
 use super::engine::{self, Engine};
 use super::heard::is_meant;
+use super::over_limit;
 use super::watchdog::Watchdog;
 use crate::ledger::{Cancel, Gate, LedgerError, Run, WorkerReport};
 use crate::message::unix_seconds;
@@ -42,11 +43,13 @@ pub(super) async fn start(engine: &Arc<Engine>) -> Keeper {
     if let Ok(Err(error)) = timeout(FIRST_LOOK, beat.look()).await {
         tracing::warn!(%error, "cancels and pauses are not known yet");
     }
+    over_limit::suspect_rooms(engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(beat.run());
     tasks.spawn(give_slots_away(Arc::clone(engine)));
     tasks.spawn(write_progress(Arc::clone(engine)));
     tasks.spawn(census::keep_counting(Arc::clone(engine)));
+    tasks.spawn(over_limit::fetch(Arc::clone(engine)));
     let watchdog = Watchdog::start(engine);
     Keeper {
         tasks,
@@ -111,7 +114,19 @@ impl Beat {
             .report(&report, self.engine.lease)
             .await?;
         self.number += 1;
+        self.compare_rooms().await?;
         self.look().await
+    }
+
+    /// Which rooms hold something: says what this worker knows, and hears what the others do.
+    async fn compare_rooms(&self) -> Result<(), LedgerError> {
+        let engine = &self.engine;
+        let filled = engine.rooms.filled();
+        engine.ledger.fill_rooms(engine.queue, &filled).await?;
+        engine
+            .rooms
+            .learn(&engine.ledger.rooms(engine.queue).await?);
+        Ok(())
     }
 
     /// Renews what is held; a run that was not worth a claim when it began gets one now.

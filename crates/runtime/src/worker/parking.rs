@@ -1,23 +1,23 @@
-//! Deliveries over a limit: they wait here without a slot, in their order, and keep their place before those that come later.
-//! Bounded; what finds no room comes back through the delay ladder. It asks no ledger: it only says whose turn it may be.
+//! Deliveries over a limit: they wait here without a slot, in a line for each gate, and keep their place before those that come
+//! later. Bounded; what finds no room here waits in a room on the broker. It asks no ledger: it only says whose turn it may be.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::broker::Delivery;
+use crate::broker::{Delivery, Room};
 use crate::ledger::Gate;
 use crate::queue::Level;
 
-/// The most that wait on each level.
+/// The most that wait here on each level of what came by the consumer: its window is larger by as much.
 pub(super) const PER_LEVEL: usize = 128;
+/// The most of them in one line: one gate's crowd takes a quarter of a level, and others find room beside it.
+pub(super) const PER_LINE: usize = 32;
 /// How long a delivery that could start waits for a slot here before it goes back, for a worker that has one.
 const HOLD: Duration = Duration::from_millis(400);
-/// How long one behind another waits if nobody tells it that its turn has come.
-const BEHIND: Duration = Duration::from_secs(2);
 
 /// Deliveries over a limit.
 #[derive(Default)]
@@ -30,8 +30,33 @@ pub(super) struct Parking {
 #[derive(Default)]
 struct Lists {
     waiting: VecDeque<Parked>,
-    /// The gates of those that are having their turn: nobody of their kind may overtake them.
-    trying: Vec<Vec<String>>,
+    /// The gates before which somebody is having a turn: nobody may overtake there.
+    trying: Vec<String>,
+    /// Nobody parks any more.
+    ended: bool,
+}
+
+/// What a delivery waits for.
+pub(super) struct Wait {
+    /// The gate that is closed. It stands in this gate's line.
+    pub(super) gate: String,
+    /// The waiting room behind that line.
+    pub(super) room: Room,
+    /// When to try again if nobody says that a place is free.
+    pub(super) time: Duration,
+}
+
+/// Where in the line a delivery goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To the end, if there is room. What was delivered before goes before what was not.
+    Arrived,
+    /// To the end: taken from a room by somebody who knows how much there is room for.
+    Fetched,
+    /// It had its turn in vain: to the front.
+    Back,
+    /// It had its turn, and found another gate closed: to the front of that one's line, if there is room.
+    Moved,
 }
 
 /// A delivery that is about to start, and its turn if it waited here for a place in a limit.
@@ -49,84 +74,77 @@ impl From<Delivery> for Taken {
     }
 }
 
-/// The turn of a delivery that waited: its kind waits until this is dropped.
+/// The turn of a delivery that waited: its line waits until this is dropped.
 pub(super) struct Turn {
     parking: Arc<Parking>,
-    gates: Vec<String>,
+    gate: String,
+}
+
+impl Turn {
+    /// Where a delivery goes that had this turn and found this gate closed.
+    pub(super) fn place_before(&self, gate: &str) -> Place {
+        match self.gate == gate {
+            true => Place::Back,
+            false => Place::Moved,
+        }
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut lists = self.parking.lock();
-        if let Some(place) = lists.trying.iter().position(|gates| *gates == self.gates) {
-            lists.trying.swap_remove(place);
-        }
-        drop(lists);
+        self.parking.lock().end_turn(&self.gate);
         self.parking.changed.notify_one();
     }
 }
 
 struct Parked {
     delivery: Delivery,
-    /// The names of its gates: those that share one wait for each other.
-    gates: Vec<String>,
+    gate: String,
+    room: Room,
     due: Instant,
 }
 
-impl Parked {
-    fn shares_a_gate(&self, gates: &[String]) -> bool {
-        self.gates.iter().any(|gate| gates.contains(gate))
-    }
-}
-
-fn names(gates: &[Gate]) -> Vec<String> {
-    gates.iter().map(|gate| gate.name.clone()).collect()
-}
-
 impl Parking {
-    /// Parks a delivery until `wait` has passed; gives it back when there is no room. `first` says that it was here before:
-    /// it goes before its kind.
+    /// Parks a delivery; gives it back when there is no room.
     pub(super) fn park(
         &self,
         delivery: Delivery,
-        gates: &[Gate],
-        wait: Duration,
-        first: bool,
-    ) -> Result<(), Delivery> {
+        wait: Wait,
+        place: Place,
+    ) -> Result<(), Box<Delivery>> {
         let mut lists = self.lock();
-        let waiting = &mut lists.waiting;
-        let level = delivery.level;
-        let on_level = waiting
-            .iter()
-            .filter(|parked| parked.delivery.level == level)
-            .count();
-        if on_level >= PER_LEVEL {
-            return Err(delivery);
+        if lists.ended || !lists.has_room(&delivery, &wait.gate, place) {
+            return Err(Box::new(delivery));
         }
+        let at = lists.place(&delivery, &wait.gate, place);
         let parked = Parked {
             delivery,
-            gates: names(gates),
-            due: Instant::now() + wait,
+            gate: wait.gate,
+            room: wait.room,
+            due: Instant::now() + wait.time,
         };
-        let after = |other: &Parked| match first {
-            true => other.delivery.level <= level,
-            false => other.delivery.level < level,
-        };
-        let place = waiting.iter().position(after).unwrap_or(waiting.len());
-        waiting.insert(place, parked);
+        lists.waiting.insert(at, parked);
         drop(lists);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// How long a delivery of this level and these gates has to wait because others wait before it; none when none do.
-    pub(super) fn queue_behind(&self, level: Level, gates: &[Gate]) -> Option<Duration> {
-        let gates = names(gates);
+    /// The first of these gates before which others wait that go before a delivery of this level.
+    pub(super) fn line_before<'g>(&self, level: Level, gates: &'g [Gate]) -> Option<&'g Gate> {
         let lists = self.lock();
-        let before =
-            |parked: &Parked| parked.delivery.level >= level && parked.shares_a_gate(&gates);
-        let waits = lists.waiting.iter().any(before) || lists.tries_any(&gates);
-        waits.then_some(BEHIND)
+        let before = |gate: &&Gate| {
+            let waits =
+                |parked: &Parked| parked.delivery.level >= level && parked.gate == gate.name;
+            lists.trying.contains(&gate.name) || lists.waiting.iter().any(waits)
+        };
+        gates.iter().find(before)
+    }
+
+    /// How many wait here before the gates of a room.
+    pub(super) fn count(&self, room: Room) -> usize {
+        let lists = self.lock();
+        let waiting = lists.waiting.iter();
+        waiting.filter(|parked| parked.room == room).count()
     }
 
     /// The first whose turn it may be, highest level first.
@@ -134,11 +152,11 @@ impl Parking {
         let mut lists = self.lock();
         let place = lists.first_due(Instant::now())?;
         let parked = lists.waiting.remove(place)?;
-        lists.trying.push(parked.gates.clone());
+        lists.trying.push(parked.gate.clone());
         drop(lists);
         let turn = Turn {
             parking: Arc::clone(self),
-            gates: parked.gates,
+            gate: parked.gate,
         };
         Some(Taken {
             delivery: parked.delivery,
@@ -153,16 +171,16 @@ impl Parking {
         lists.waiting.get(place).map(|parked| parked.delivery.level)
     }
 
-    /// A place may have become free: the first of each kind may try.
+    /// A place may have become free: the first of each line may try.
     pub(super) fn try_again(&self) {
         let mut lists = self.lock();
         let now = Instant::now();
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
         for parked in &mut lists.waiting {
-            if !parked.shares_a_gate(&seen) {
+            if !seen.contains(&parked.gate) {
+                seen.insert(parked.gate.clone());
                 parked.due = parked.due.min(now);
             }
-            seen.extend(parked.gates.iter().cloned());
         }
         drop(lists);
         self.changed.notify_one();
@@ -199,10 +217,29 @@ impl Parking {
         }
     }
 
-    /// Everything, for when the worker ends.
+    /// All that was taken from this room, in its order.
+    pub(super) fn take_all_of(&self, room: Room) -> Vec<Delivery> {
+        self.take_if(|parked| parked.delivery.room == Some(room))
+    }
+
+    /// Drops those whose channel is gone: the broker has them again, and delivers them again.
+    pub(super) fn drop_lost(&self) {
+        drop(self.take_if(|parked| parked.delivery.is_lost()));
+    }
+
+    /// Everything, for when the worker ends: nothing parks from now on.
     pub(super) fn clear(&self) -> Vec<Delivery> {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        waiting.into_iter().map(|parked| parked.delivery).collect()
+        self.lock().ended = true;
+        self.take_if(|_| true)
+    }
+
+    fn take_if(&self, wanted: impl Fn(&Parked) -> bool) -> Vec<Delivery> {
+        let mut lists = self.lock();
+        let (taken, kept): (VecDeque<_>, _) = std::mem::take(&mut lists.waiting)
+            .into_iter()
+            .partition(wanted);
+        lists.waiting = kept;
+        taken.into_iter().map(|parked| parked.delivery).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Lists> {
@@ -212,22 +249,55 @@ impl Parking {
 }
 
 impl Lists {
-    fn tries_any(&self, gates: &[String]) -> bool {
-        self.trying
-            .iter()
-            .flatten()
-            .any(|gate| gates.contains(gate))
+    fn has_room(&self, delivery: &Delivery, gate: &str, place: Place) -> bool {
+        let level = delivery.level;
+        let on_level = || self.waiting.iter().filter(|p| p.delivery.level == level);
+        let line = || on_level().filter(|parked| parked.gate == gate).count();
+        let by_consumer = || on_level().filter(|p| p.delivery.room.is_none()).count();
+        match place {
+            Place::Fetched | Place::Back => true,
+            Place::Moved => line() < PER_LINE,
+            // What comes again was here, or in another worker, before what waits behind it now.
+            Place::Arrived if delivery.redelivered => by_consumer() < PER_LEVEL,
+            Place::Arrived => line() < PER_LINE && by_consumer() < PER_LEVEL,
+        }
     }
 
-    /// The places of those that have nobody of their kind before them on their level, in order.
+    fn place(&self, delivery: &Delivery, gate: &str, place: Place) -> usize {
+        let level = delivery.level;
+        // What comes again goes before what is here for the first time; what was in a room, behind what never was.
+        let passes = |other: &Delivery| match place {
+            Place::Back | Place::Moved => true,
+            Place::Arrived => delivery.redelivered && (other.room.is_some() || !other.redelivered),
+            Place::Fetched => delivery.redelivered && other.room.is_some() && !other.redelivered,
+        };
+        let in_vain = matches!(place, Place::Back | Place::Moved);
+        let before = |other: &Parked| {
+            let same = other.delivery.level == level && (in_vain || other.gate == gate);
+            other.delivery.level < level || same && passes(&other.delivery)
+        };
+        let found = self.waiting.iter().position(before);
+        found.unwrap_or(self.waiting.len())
+    }
+
+    /// The next in this line has as long to find a slot as the one before it had.
+    fn end_turn(&mut self, gate: &str) {
+        if let Some(place) = self.trying.iter().position(|tried| tried == gate) {
+            self.trying.swap_remove(place);
+        }
+        let now = Instant::now();
+        let mut line = self.waiting.iter_mut().filter(|p| p.gate == gate);
+        if let Some(next) = line.next() {
+            next.due = next.due.max(now);
+        }
+    }
+
+    /// The places of those that have nobody of their line before them on their level, in order.
     fn firsts(&self) -> impl Iterator<Item = (usize, &Parked)> {
-        let mut seen: Vec<(Level, &str)> = Vec::new();
+        let mut seen: HashSet<(Level, &str)> = HashSet::new();
         self.waiting.iter().enumerate().filter(move |(_, parked)| {
-            let level = parked.delivery.level;
-            let kinds = || parked.gates.iter().map(move |gate| (level, gate.as_str()));
-            let behind = kinds().any(|kind| seen.contains(&kind)) || self.tries_any(&parked.gates);
-            seen.extend(kinds());
-            !behind
+            let first = seen.insert((parked.delivery.level, parked.gate.as_str()));
+            first && !self.trying.contains(&parked.gate)
         })
     }
 
@@ -253,6 +323,8 @@ mod tests {
     use crate::ledger::GateKind;
     use crate::queue::Queue;
 
+    const QUEUE: Queue = Queue::named("q").levels(4);
+
     struct Nothing;
 
     #[async_trait]
@@ -266,7 +338,7 @@ mod tests {
     }
 
     fn delivery(name: &str, level: u8) -> Delivery {
-        let level = Queue::named("q").levels(4).level_numbered(level);
+        let level = QUEUE.level_numbered(level);
         Delivery::new(
             name.into(),
             Box::new(Headers::new()),
@@ -276,12 +348,24 @@ mod tests {
         )
     }
 
-    fn gate(name: &str) -> Vec<Gate> {
-        let kind = GateKind::AtOnce(1);
-        vec![Gate {
-            name: name.to_owned(),
-            kind,
-        }]
+    fn room(level: u8, gate: &str) -> Room {
+        Room::of(QUEUE, QUEUE.level_numbered(level), gate)
+    }
+
+    fn wait(level: u8, gate: &str, seconds: u64) -> Wait {
+        Wait {
+            gate: gate.to_owned(),
+            room: room(level, gate),
+            time: Duration::from_secs(seconds),
+        }
+    }
+
+    fn gates(names: &[&str]) -> Vec<Gate> {
+        let gate = |name: &&str| Gate {
+            name: (*name).to_owned(),
+            kind: GateKind::AtOnce(1),
+        };
+        names.iter().map(gate).collect()
     }
 
     fn taken(parking: &Arc<Parking>) -> Option<String> {
@@ -290,13 +374,9 @@ mod tests {
             .map(|taken| String::from_utf8(taken.delivery.body).expect("text"))
     }
 
-    fn park(parking: &Parking, name: &str, level: u8, on: &str, wait: u64) {
-        let parked = parking.park(
-            delivery(name, level),
-            &gate(on),
-            Duration::from_secs(wait),
-            false,
-        );
+    fn park(parking: &Parking, name: &str, level: u8, on: &str, seconds: u64) {
+        let wait = wait(level, on, seconds);
+        let parked = parking.park(delivery(name, level), wait, Place::Arrived);
         parked.expect("room");
     }
 
@@ -322,23 +402,50 @@ mod tests {
         park(&parking, "b", 0, "x", 0);
         let turn = parking.take_due().expect("a");
         assert_eq!(taken(&parking), None);
-        let level = turn.delivery.level;
-        assert!(parking.queue_behind(level, &gate("x")).is_some());
+        let (level, x) = (turn.delivery.level, gates(&["x"]));
+        assert!(parking.line_before(level, &x).is_some());
         drop(turn);
         assert_eq!(taken(&parking).as_deref(), Some("b"));
-        assert!(parking.queue_behind(level, &gate("x")).is_none());
+        assert!(parking.line_before(level, &x).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_tried_in_vain_keeps_its_place() {
         let parking = Arc::new(Parking::default());
+        park(&parking, "a", 0, "x", 0);
         park(&parking, "b", 0, "x", 0);
-        let back = parking.park(delivery("a", 0), &gate("x"), Duration::ZERO, true);
-        back.expect("room");
+        let Taken { delivery, turn } = parking.take_due().expect("a");
+        let place = turn.as_ref().expect("its turn").place_before("x");
+        assert_eq!(place, Place::Back);
+        let back = parking.park(delivery, wait(0, "x", 0), place);
+        back.expect("there is always room for it");
+        drop(turn);
         assert_eq!(taken(&parking).as_deref(), Some("a"));
-        let level = Queue::named("q").levels(4).level_numbered(0);
-        assert!(parking.queue_behind(level, &gate("x")).is_some());
-        assert!(parking.queue_behind(level, &gate("y")).is_none());
+        let level = QUEUE.level_numbered(0);
+        assert!(parking.line_before(level, &gates(&["y", "x"])).is_some());
+        assert!(parking.line_before(level, &gates(&["y"])).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_that_of_the_closed_gate_and_of_no_other() {
+        let parking = Arc::new(Parking::default());
+        park(&parking, "a", 0, "key a", 9);
+        let level = QUEUE.level_numbered(0);
+        let other = gates(&["task", "key b"]);
+        assert!(parking.line_before(level, &other).is_none());
+        let same = gates(&["task", "key a"]);
+        let before = parking.line_before(level, &same).map(|gate| &*gate.name);
+        assert_eq!(before, Some("key a"));
+
+        parking.try_again();
+        let Taken { delivery, turn } = parking.take_due().expect("a");
+        let place = turn.as_ref().expect("its turn").place_before("task");
+        assert_eq!(place, Place::Moved);
+        park(&parking, "b", 0, "task", 0);
+        let moved = parking.park(delivery, wait(0, "task", 0), place);
+        moved.expect("room");
+        drop(turn);
+        assert_eq!(taken(&parking).as_deref(), Some("a"), "it waited longer");
     }
 
     #[tokio::test(start_paused = true)]
@@ -346,23 +453,73 @@ mod tests {
         let parking = Arc::new(Parking::default());
         assert!(parking.due().now_or_never().is_none());
         park(&parking, "a", 0, "x", 5);
+        park(&parking, "b", 0, "x", 0);
         let begun = Instant::now();
         parking.due().await;
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
-        let overdue = parking.overdue().await;
-        assert_eq!(overdue.delivery.body, b"a");
-        assert_eq!(begun.elapsed(), Duration::from_secs(5) + HOLD);
+        for (name, missed) in [(b"a", HOLD), (b"b", HOLD * 2)] {
+            let overdue = parking.overdue().await;
+            assert_eq!(overdue.delivery.body, name);
+            assert_eq!(begun.elapsed(), Duration::from_secs(5) + missed);
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_bounded() {
+    async fn it_is_bounded_and_one_crowd_leaves_room_for_others() {
         let parking = Arc::new(Parking::default());
-        for _ in 0..PER_LEVEL {
-            park(&parking, "a", 0, "x", 0);
+        let full = |level, gate: &str| {
+            let arrives = delivery("more", level);
+            parking
+                .park(arrives, wait(level, gate, 0), Place::Arrived)
+                .is_err()
+        };
+        for gate in ["x", "y", "z", "u"] {
+            for _ in 0..PER_LINE {
+                park(&parking, "a", 0, gate, 0);
+            }
+            assert!(full(0, gate));
         }
-        let one_more = parking.park(delivery("b", 0), &gate("x"), Duration::ZERO, false);
-        assert!(one_more.is_err());
+        assert!(full(0, "v"), "the level is full");
         park(&parking, "c", 1, "x", 0);
-        assert_eq!(parking.clear().len(), PER_LEVEL + 1);
+        for place in [Place::Fetched, Place::Back] {
+            let parked = parking.park(delivery("d", 0), wait(0, "x", 0), place);
+            parked.expect("who fetches counts, and who was here has a place");
+        }
+        let moved = parking.park(delivery("e", 0), wait(0, "x", 0), Place::Moved);
+        assert!(moved.is_err());
+        assert_eq!(parking.count(room(0, "x")), PER_LINE + 2);
+        assert_eq!(parking.clear().len(), PER_LEVEL + 3);
+        assert!(full(2, "x"), "nothing parks after the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_again_goes_before_what_has_not_been_here() {
+        let parking = Arc::new(Parking::default());
+        park(&parking, "c", 0, "x", 0);
+        for name in ["a", "b"] {
+            let mut again = delivery(name, 0);
+            again.redelivered = true;
+            let parked = parking.park(again, wait(0, "x", 0), Place::Arrived);
+            parked.expect("room");
+        }
+        for name in ["a", "b", "c"] {
+            assert_eq!(taken(&parking).as_deref(), Some(name));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_room_gave_goes_back_to_it_in_order() {
+        let parking = Arc::new(Parking::default());
+        let from = room(0, "x");
+        park(&parking, "z", 0, "x", 0);
+        for name in ["a", "b"] {
+            let fetched = delivery(name, 0).out_of(from);
+            let parked = parking.park(fetched, wait(0, "x", 0), Place::Fetched);
+            parked.expect("room");
+        }
+        let back = parking.take_all_of(from);
+        let names: Vec<&[u8]> = back.iter().map(|delivery| &*delivery.body).collect();
+        assert_eq!(names, [b"a", b"b"]);
+        assert_eq!(taken(&parking).as_deref(), Some("z"));
     }
 }

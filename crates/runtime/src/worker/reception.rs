@@ -9,7 +9,8 @@ use super::engine::Engine;
 use super::parking::Turn;
 use super::plan::Registered;
 use super::running::Underway;
-use crate::broker::{Beside, Delivery, Receipt};
+use crate::broker::{Beside, Delivery, Receipt, Room};
+use crate::hash::stable;
 use crate::job::Job;
 use crate::message::{Message, MessageId, Undecodable, label};
 use crate::middleware::trace::{self, Origin};
@@ -26,13 +27,15 @@ pub(super) struct Reception {
     pub(super) headers: Box<dyn Beside>,
     pub(super) level: Level,
     pub(super) redelivered: bool,
+    /// The waiting room that it came from.
+    pub(super) room: Option<Room>,
     /// Its turn, if it waited here for a place in a limit.
     pub(super) turn: Option<Turn>,
 }
 
 impl Reception {
     pub(super) fn of(delivery: Delivery) -> (Self, Box<dyn Receipt>) {
-        let (level, redelivered) = (delivery.level, delivery.redelivered);
+        let (level, redelivered, room) = (delivery.level, delivery.redelivered, delivery.room);
         let (body, headers, receipt) = delivery.take_apart();
         let message = Message::decode(&body).map(Arc::new);
         let label = message.as_ref().ok().and_then(|message| message.kick());
@@ -44,6 +47,7 @@ impl Reception {
             headers,
             level,
             redelivered,
+            room,
             turn: None,
         };
         (reception, receipt)
@@ -51,13 +55,14 @@ impl Reception {
 
     /// The delivery as it came, to wait for a place in a limit; and its turn, which ends when it waits again.
     pub(super) fn into_parked(self, receipt: Box<dyn Receipt>) -> (Delivery, Option<Turn>) {
-        let delivery = Delivery::new(
+        let mut delivery = Delivery::new(
             self.body,
             self.headers,
             self.level,
             self.redelivered,
             receipt,
         );
+        delivery.room = self.room;
         (delivery, self.turn)
     }
 
@@ -137,8 +142,6 @@ impl Reception {
     }
 }
 
-/// FNV-1a: stable between versions, and nobody's secret depends on it.
 fn fingerprint(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("{:016x}", stable(bytes))
 }

@@ -312,8 +312,18 @@ pub(super) async fn come_back(
     let mut message = Message::clone(message);
     message.labels.set_text(label::KICK, &*reception.kick);
     trace::keep(&*reception.headers, &mut message.labels);
-    let parcel = Parcel::of(&message, route(engine, reception, after)).map_err(unpublished);
-    let published = match parcel {
+    let parcel = Parcel::of(&message, route(engine, reception, after));
+    move_on(engine, parcel, receipt, std::future::ready(())).await;
+}
+
+/// The same message elsewhere on the broker, and then no more here: what dies in between leaves both.
+pub(super) async fn move_on(
+    engine: &Engine,
+    parcel: Result<Parcel, PublishError>,
+    receipt: Box<dyn Receipt>,
+    once_stored: impl Future<Output = ()>,
+) {
+    let published = match parcel.map_err(unpublished) {
         Ok(parcel) => tokio::select! {
             biased;
             published = publish(engine, parcel) => published,
@@ -323,11 +333,14 @@ pub(super) async fn come_back(
         Err(error) => Err(error),
     };
     match published {
-        Ok(()) => ack(receipt).await,
+        Ok(()) => {
+            once_stored.await;
+            ack(receipt).await;
+        }
         Err(why) => {
             tracing::warn!(
                 error = why.sentence(),
-                "a copy could not be put off: handed back"
+                "a message could not be moved: handed back"
             );
             sleep(LONGEST_PAUSE).await;
             hand_back(receipt).await;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Channel, Connection, ConnectionProperties};
+use sapari_fault_worker::PAIRS;
+use sapari_runtime::broker::Room;
 use sapari_runtime::queue::Queue;
 use sapari_tasks::Role;
 use uuid::Uuid;
@@ -89,7 +91,16 @@ fn queues(name: &str) -> impl Iterator<Item = String> {
         .chain([sapari_fault_worker::QUEUE])
         .flat_map(of_queue)
         .collect();
-    work.into_iter().chain(steps(name))
+    work.into_iter().chain(rooms(name)).chain(steps(name))
+}
+
+/// Those of the fault worker's limit.
+fn rooms(name: &str) -> impl Iterator<Item = String> {
+    let queue = sapari_fault_worker::QUEUE;
+    queue.every_level().map(move |level| {
+        let number = Room::of(queue, level, PAIRS).number();
+        format!("{name}.{queue}.{level}.room-{number}")
+    })
 }
 
 fn exchanges(name: &str) -> impl Iterator<Item = String> {

@@ -5,6 +5,7 @@ mod delivering;
 mod looking;
 mod publishing;
 mod support;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub use delivering::*;
 pub use looking::*;
 pub use publishing::*;
 pub use support::{ack, fresh_queue, hand_back, message, next, parcel, settled_depth};
+pub use waiting::*;
 
 use super::Broker;
 
@@ -43,5 +45,9 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     stop_hands_back_what_was_buffered(broker).await;
     a_delay_is_waited_out_on_its_level(broker).await;
     a_short_delay_overtakes_a_long_one(broker).await;
+    a_room_keeps_its_order_and_its_messages(broker).await;
+    what_goes_back_to_a_room_is_the_first_again(broker).await;
+    rooms_are_counted_and_apart(broker).await;
+    another_connection_takes_from_the_same_room(broker, &*make().await).await;
     another_connection_sees_the_same_queue(broker, &*make().await).await;
 }

@@ -2,8 +2,9 @@
 //! Same promises as a real one but durability: it ends with the process. Delays follow `tokio::time`, so tests can pause them.
 
 mod consumer;
+mod rooms;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -13,10 +14,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use consumer::MemoryConsumer;
+use rooms::Rooms;
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Depth, Destination, Headers, Judge, MAX_DELAY,
-    Parcel, PublishError, Verdict, queued_at, replay_refused,
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge,
+    MAX_DELAY, Parcel, PublishError, Room, Verdict, queued_at, replay_refused,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
 use crate::queue::{Level, Queue};
@@ -41,6 +43,7 @@ struct Shared {
 struct QueueState {
     ready: BTreeMap<Level, VecDeque<Stored>>,
     delayed: BTreeMap<(Instant, u64), (Level, Stored)>,
+    rooms: Rooms,
     dead: VecDeque<DeadLetter>,
     consumers: u64,
     sequence: u64,
@@ -51,6 +54,8 @@ struct Stored {
     body: Vec<u8>,
     headers: Headers,
     redelivered: bool,
+    /// Its place among all that were ever ready on its queue.
+    place: u64,
 }
 
 impl MemoryBroker {
@@ -95,7 +100,7 @@ impl Shared {
                 redelivered: true,
                 ..stored
             };
-            state.ready.entry(level).or_default().push_front(again);
+            state.take_back(level, again);
         }
         self.changed.notify_waiters();
     }
@@ -103,12 +108,13 @@ impl Shared {
 
 impl QueueState {
     fn len(&self) -> usize {
-        self.ready.values().map(VecDeque::len).sum::<usize>() + self.delayed.len()
+        let ready: usize = self.ready.values().map(VecDeque::len).sum();
+        ready + self.delayed.len() + self.rooms.len()
     }
 
     fn store(&mut self, route: Route, stored: Stored) {
         if route.delay.is_zero() {
-            self.ready.entry(route.level).or_default().push_back(stored);
+            self.make_ready(route.level, stored);
         } else {
             self.sequence += 1;
             self.delayed.insert(
@@ -118,9 +124,24 @@ impl QueueState {
         }
     }
 
+    fn make_ready(&mut self, level: Level, stored: Stored) {
+        self.sequence += 1;
+        let place = self.sequence;
+        let ready = self.ready.entry(level).or_default();
+        ready.push_back(Stored { place, ..stored });
+    }
+
+    /// What comes back is before all that is younger.
+    fn take_back(&mut self, level: Level, stored: Stored) {
+        let ready = self.ready.entry(level).or_default();
+        let younger = ready.iter().position(|other| other.place > stored.place);
+        ready.insert(younger.unwrap_or(ready.len()), stored);
+    }
+
     fn keep(&mut self, to: Destination, stored: Stored) {
         match to {
             Destination::Work(route) => self.store(route, stored),
+            Destination::Aside(room) => self.rooms.add(room, stored),
             Destination::Dead(_) => self.dead.push_back(DeadLetter {
                 body: stored.body,
                 headers: stored.headers,
@@ -135,8 +156,11 @@ impl QueueState {
             .is_some_and(|((due, _), _)| *due <= now)
         {
             if let Some((_, (level, stored))) = self.delayed.pop_first() {
-                self.ready.entry(level).or_default().push_back(stored);
+                self.make_ready(level, stored);
             }
+        }
+        for (level, stored) in self.rooms.forgotten(now) {
+            self.make_ready(level, stored);
         }
     }
 
@@ -149,7 +173,8 @@ impl QueueState {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.delayed.first_key_value().map(|((due, _), _)| *due)
+        let due = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        due.into_iter().chain(self.rooms.next_due()).min()
     }
 }
 
@@ -176,6 +201,7 @@ impl Broker for MemoryBroker {
             body: parcel.body,
             headers: parcel.headers,
             redelivered: false,
+            place: 0,
         };
         self.with_queue(queue, |state| {
             if state.len() >= CAPACITY {
@@ -195,6 +221,23 @@ impl Broker for MemoryBroker {
         self.declare(queue).await?;
         self.with_queue(queue, |state| state.consumers += 1);
         Ok(Box::new(MemoryConsumer::new(self.clone(), queue, prefetch)))
+    }
+
+    async fn take_aside(&self, room: Room) -> Result<Option<Delivery>, BrokerError> {
+        Ok(rooms::take(&self.shared, room))
+    }
+
+    async fn count_aside(
+        &self,
+        rooms: &BTreeSet<Room>,
+    ) -> Result<BTreeMap<Room, u64>, BrokerError> {
+        let count = |room: &Room| {
+            let waiting = self.with_queue(room.queue(), |state| state.rooms.count(*room));
+            waiting
+                .filter(|count| *count > 0)
+                .map(|count| (*room, count))
+        };
+        Ok(rooms.iter().filter_map(count).collect())
     }
 
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
@@ -292,15 +335,6 @@ fn undeclared(queue: Queue) -> BrokerError {
     BrokerError::NoQueue {
         action: format!("show queue {queue}"),
         source: "there is no queue of this name in this process".into(),
-    }
-}
-
-impl Destination {
-    pub(crate) fn queue(&self) -> Queue {
-        match self {
-            Self::Work(route) => route.queue,
-            Self::Dead(queue) => *queue,
-        }
     }
 }
 

@@ -62,6 +62,18 @@ pub(super) async fn oldest(
     Ok(oldest)
 }
 
+/// How many are ready in a queue; none when there is no such queue.
+pub(super) async fn count(connection: &Connection, name: &str) -> lapin::Result<Option<u64>> {
+    let channel = open_channel(connection).await?;
+    let count = match look(&channel, name).await {
+        // The broker has closed the channel by that.
+        Err(error) if is_no_queue(&error) => return Ok(None),
+        declared => declared?.message_count(),
+    };
+    channel.close(200, "looked".into()).await?;
+    Ok(Some(count.into()))
+}
+
 async fn get(channel: &Channel, name: &str) -> lapin::Result<Option<BasicGetMessage>> {
     let options = BasicGetOptions::default();
     channel.basic_get(name.into(), options).await

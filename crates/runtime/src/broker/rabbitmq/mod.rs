@@ -15,9 +15,11 @@ mod lane;
 mod publish;
 mod receipt;
 mod registry;
+mod rooms;
 mod topology;
 mod window;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -34,11 +36,12 @@ use consume::RabbitConsumer;
 use inspect::DeadQueue;
 use publish::{Letter, Publisher, short};
 use registry::Registry;
+use rooms::Rooms;
 use topology::Names;
 
 use super::{
-    Broker, BrokerError, Connections, Consumer, Depth, Destination, Judge, Parcel, PublishError,
-    Verdict, replay_refused,
+    Broker, BrokerError, Connections, Consumer, Delivery, Depth, Destination, Judge, Parcel,
+    PublishError, Room, Verdict, replay_refused,
 };
 use crate::message::MAX_BODY_BYTES;
 use crate::queue::Queue;
@@ -109,10 +112,14 @@ fn lines(names: &Names, queue: Queue) -> Vec<String> {
         "delay ladder {}  {steps} queues, quorum, 100 ms to 13.6 years",
         names.delay_start()
     );
+    let rooms = format!(
+        "waiting rooms {}.<level>.room-<number>  made when something waits for a limit, quorum, gone a week after their last use",
+        names.of(queue)
+    );
     topology::queue(names, queue)
         .describe()
         .into_iter()
-        .chain([ladder])
+        .chain([ladder, rooms])
         .collect()
 }
 
@@ -121,6 +128,7 @@ fn lines(names: &Names, queue: Queue) -> Vec<String> {
 pub struct RabbitBroker {
     registry: Arc<Registry>,
     publisher: Publisher,
+    rooms: Rooms,
     publishing: Link,
     consuming: Link,
 }
@@ -143,9 +151,12 @@ impl RabbitBroker {
             Arc::clone(&registry),
             config.publish_timeout,
         );
+        let names = registry.names().clone();
+        let rooms = Rooms::new(names, publishing.clone(), consuming.clone());
         Ok(Self {
             registry,
             publisher,
+            rooms,
             publishing,
             consuming,
         })
@@ -208,7 +219,10 @@ impl RabbitBroker {
                 });
             }
             Destination::Work(_) => {}
-            Destination::Dead(_) => parcel.headers = headers::fitting(parcel.headers),
+            // It has been on the broker before, and must not get stuck here.
+            Destination::Aside(_) | Destination::Dead(_) => {
+                parcel.headers = headers::fitting(parcel.headers)
+            }
         }
         Ok(Arc::new(Letter {
             exchange: short(&exchange)?,
@@ -228,8 +242,35 @@ impl RabbitBroker {
                     delay::routing_key(units, target),
                 ))
             }
+            // The broker's own exchange, which knows every queue by its name.
+            Destination::Aside(_) => Ok((String::new(), target.to_owned())),
             _ => Ok((self.names().exchange(), target.to_owned())),
         }
+    }
+
+    /// A room that somebody deleted is made again.
+    async fn set_aside(&self, room: Room, letter: Arc<Letter>) -> Result<(), PublishError> {
+        self.make(room).await?;
+        let published = match self.publisher.publish(Arc::clone(&letter)).await {
+            Err(PublishError::Unroutable { .. }) => {
+                self.rooms.forget(room);
+                self.make(room).await?;
+                self.publisher.publish(letter).await
+            }
+            other => other,
+        };
+        published?;
+        self.rooms.written_down(room).await;
+        Ok(())
+    }
+
+    async fn make(&self, room: Room) -> Result<(), PublishError> {
+        if self.rooms.is_fresh(room) {
+            return Ok(());
+        }
+        let action = format!("make the waiting room {room} of {}", room.queue());
+        let making = self.ask(&action, self.rooms.make(room)).await;
+        making.map_err(|error| PublishError::Disconnected(error.into()))
     }
 }
 
@@ -252,8 +293,12 @@ impl Broker for RabbitBroker {
     }
 
     async fn publish(&self, parcel: Parcel) -> Result<(), PublishError> {
+        let to = parcel.to;
         let letter = self.letter(parcel)?;
-        self.publisher.publish(letter).await
+        match to {
+            Destination::Aside(room) => self.set_aside(room, letter).await,
+            _ => self.publisher.publish(letter).await,
+        }
     }
 
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
@@ -263,6 +308,19 @@ impl Broker for RabbitBroker {
             .ask(&format!("let this process consume {queue}"), opening)
             .await?;
         Ok(Box::new(consumer))
+    }
+
+    async fn take_aside(&self, room: Room) -> Result<Option<Delivery>, BrokerError> {
+        let action = format!("take from the waiting room {room} of {}", room.queue());
+        self.ask(&action, self.rooms.take(room)).await
+    }
+
+    async fn count_aside(
+        &self,
+        rooms: &BTreeSet<Room>,
+    ) -> Result<BTreeMap<Room, u64>, BrokerError> {
+        self.ask("count what waits in rooms", self.rooms.count(rooms))
+            .await
     }
 
     async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::delay::{STEPS, step_millis};
-use crate::broker::{BrokerError, Destination};
+use crate::broker::{BrokerError, Destination, Room};
 use crate::queue::{Level, Queue};
 
 /// The longest name: a routing key has 255 bytes, and 64 of them are the bits of a delay.
@@ -98,15 +98,27 @@ impl Names {
         format!("{}.{queue}.{level}", self.namespace)
     }
 
+    /// What the names of all that a queue has start with.
+    pub(super) fn of(&self, queue: Queue) -> String {
+        format!("{}.{queue}", self.namespace)
+    }
+
     /// The dead-letter queue; also its routing key.
     pub(super) fn dead(&self, queue: Queue) -> String {
         format!("{}.{queue}.dead", self.namespace)
+    }
+
+    /// A waiting room; also its routing key on the broker's own exchange.
+    pub(super) fn room(&self, room: Room) -> String {
+        let work = self.work(room.queue(), room.level());
+        format!("{work}.room-{}", room.number())
     }
 
     /// The queue that a parcel ends up in.
     pub(super) fn target(&self, destination: &Destination) -> String {
         match destination {
             Destination::Work(route) => self.work(route.queue, route.level),
+            Destination::Aside(room) => self.room(*room),
             Destination::Dead(queue) => self.dead(*queue),
         }
     }
@@ -214,6 +226,30 @@ pub(super) fn ladder(names: &Names) -> Topology {
         });
     }
     topology
+}
+
+/// How long a message stays in a room at most. Then it goes back to its level, where a worker looks at it again: a room that
+/// everybody forgot, workers and ledger alike, empties itself. It loses its place by that, so it is longer than what waits
+/// for a limit usually waits.
+const ROOM_HOLDS: i64 = 24 * HOUR;
+/// How long after its last use a room expires, and whatever is in it is gone. The last use is at most half an hour old
+/// (`rooms::USED_EVERY`) when a message is put into it, and a day later that message has left: 24.5 hours. The rest is for a broker
+/// that was down meanwhile, because the clock goes on: five days, with room to spare for dead-lettering what is then overdue.
+const ROOM_EXPIRES: i64 = 7 * 24 * HOUR;
+const HOUR: i64 = 3_600_000;
+
+/// A waiting room. It is bound to nothing: what goes there is sent to the queue by its name.
+pub(super) fn room(names: &Names, room: Room) -> QueueSpec {
+    let level = names.work(room.queue(), room.level());
+    let ends = [
+        ("x-message-ttl", Argument::Number(ROOM_HOLDS)),
+        ("x-expires", Argument::Number(ROOM_EXPIRES)),
+    ];
+    let arguments = dead_lettered(&names.exchange(), Some(&level))
+        .chain(without_limit())
+        .chain(ends)
+        .collect::<Vec<_>>();
+    QueueSpec::new(&names.room(room), arguments)
 }
 
 /// At least once needs `reject-publish`: without it the broker silently falls back to at most once.

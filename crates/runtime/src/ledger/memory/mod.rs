@@ -13,12 +13,15 @@ use tokio::time::Instant;
 
 use pages::{Kept, Pages, State};
 
+use super::rooms::ROOM_REMEMBERED;
 use super::runs::REMEMBERED;
 use super::{
     Cancel, Cancels, Entry, Gate, GateKind, LedgerError, Limits, News, Progress, Registry,
-    Reserved, Run, Runs, Sighting, Standing, Uniques, WorkerReport,
+    Reserved, Rooms, Run, Runs, Sighting, Standing, Uniques, WorkerReport,
 };
+use crate::broker::Room;
 use crate::message::MessageId;
+use crate::queue::Queue;
 
 /// The ledger in this process. Cheap to clone: clones share it.
 #[derive(Clone, Default)]
@@ -222,10 +225,11 @@ impl Limits for MemoryLedger {
         let mut pages = self.lock();
         let closed = gates
             .iter()
-            .filter_map(|gate| pages.closed_for(gate, token))
+            .enumerate()
+            .filter_map(|(number, gate)| Some((pages.closed_for(gate, token)?, number)))
             .max();
-        if let Some(wait) = closed {
-            return Ok(Entry::Wait(wait));
+        if let Some((after, gate)) = closed {
+            return Ok(Entry::Wait { after, gate });
         }
         gates.iter().for_each(|gate| pages.pass(gate, token, lease));
         Ok(Entry::Passed)
@@ -254,6 +258,31 @@ impl Limits for MemoryLedger {
         }
         self.tell();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Rooms for MemoryLedger {
+    async fn fill_rooms(&self, _queue: Queue, rooms: &BTreeSet<Room>) -> Result<(), LedgerError> {
+        let mut pages = self.lock();
+        for room in rooms {
+            pages
+                .rooms
+                .insert(*room, Kept::for_long((), ROOM_REMEMBERED));
+        }
+        Ok(())
+    }
+
+    async fn empty_room(&self, room: Room) -> Result<(), LedgerError> {
+        self.lock().rooms.remove(&room);
+        Ok(())
+    }
+
+    async fn rooms(&self, queue: Queue) -> Result<BTreeSet<Room>, LedgerError> {
+        let mut pages = self.lock();
+        pages.rooms.retain(|_, kept| kept.get().is_some());
+        let rooms = pages.rooms.keys().copied();
+        Ok(rooms.filter(|room| room.queue() == queue).collect())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::broker::Room;
 use crate::ledger::runs::REMEMBERED;
 use crate::ledger::{Cancel, Gate, GateKind, Progress, Run, Standing, WorkerReport};
 use crate::message::MessageId;
@@ -26,6 +27,7 @@ pub(super) struct Pages {
     /// When each start of a rate is old enough to be forgotten, the oldest first.
     pub(super) rates: HashMap<String, VecDeque<Instant>>,
     pub(super) workers: BTreeMap<(String, String), Kept<WorkerReport>>,
+    pub(super) rooms: BTreeMap<Room, Kept<()>>,
     pub(super) paused: BTreeSet<String>,
     pub(super) progress: HashMap<MessageId, Kept<Progress>>,
     pub(super) writes: u64,

@@ -9,11 +9,15 @@ use redis::ScriptInvocation;
 use super::RedisLedger;
 use crate::ledger::{Entry, Gate, GateKind, LedgerError, Limits};
 
-/// KEYS the gates; ARGV token, lease, then kind, number, time of each. Returns how long to wait; 0 when it has passed.
+/// KEYS the gates; ARGV token, lease, then kind, number, time of each. Returns how long to wait, 0 when it has passed, and
+/// for which gate, the first being 0.
 pub(super) const ENTER: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local token, lease, wait = ARGV[1], tonumber(ARGV[2]), 0
+local token, lease, wait, closed = ARGV[1], tonumber(ARGV[2]), 0, 0
+local function shut(gate, time)
+  if time >= wait then wait, closed = time, gate - 1 end
+end
 for i = 1, #KEYS do
   local kind, number = ARGV[3 * i], tonumber(ARGV[3 * i + 1])
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
@@ -21,14 +25,14 @@ for i = 1, #KEYS do
   if redis.call('ZSCORE', KEYS[i], token) then taken = taken - 1 end
   if taken >= number then
     if kind == 'places' then
-      wait = math.max(wait, 1000000)
+      shut(i, 1000000)
     else
       local frees = redis.call('ZRANGE', KEYS[i], taken - number, taken - number, 'WITHSCORES')
-      wait = math.max(wait, tonumber(frees[2]) - now)
+      shut(i, tonumber(frees[2]) - now)
     end
   end
 end
-if wait > 0 then return math.ceil(wait) end
+if wait > 0 then return {math.ceil(wait), closed} end
 for i = 1, #KEYS do
   local kind, per = ARGV[3 * i], tonumber(ARGV[3 * i + 2])
   local kept = lease
@@ -36,7 +40,7 @@ for i = 1, #KEYS do
   redis.call('ZADD', KEYS[i], string.format('%.0f', now + kept), token)
   redis.call('PEXPIRE', KEYS[i], math.ceil(kept / 1000) + 60000)
 end
-return 0
+return {0, 0}
 ";
 
 /// KEYS the gates; ARGV lease, then the token of each.
@@ -86,10 +90,11 @@ impl Limits for RedisLedger {
         let mut call = self.scripts.enter.prepare_invoke();
         call.arg(token).arg(micros(lease));
         gates.iter().for_each(|gate| self.add_gate(&mut call, gate));
-        let wait: u64 = self.line.call(&call).await?;
-        Ok(match wait {
+        let (micros, gate): (u64, usize) = self.line.call(&call).await?;
+        let after = Duration::from_micros(micros);
+        Ok(match micros {
             0 => Entry::Passed,
-            micros => Entry::Wait(Duration::from_micros(micros)),
+            _ => Entry::Wait { after, gate },
         })
     }
 

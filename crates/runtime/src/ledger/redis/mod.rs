@@ -4,6 +4,7 @@
 mod cancels;
 mod limits;
 mod registry;
+mod rooms;
 mod runs;
 mod uniques;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::broker::rabbitmq::delay;
+use crate::broker::rabbitmq::rooms::USED_EVERY;
 
 fn names() -> Names {
     Names::new("app").expect("a good name")
@@ -46,6 +47,26 @@ fn a_queue_has_its_dead_letters_first_and_then_its_levels() {
         topology.queues.iter().map(arguments).collect::<Vec<_>>(),
         [dead, work.clone(), work]
     );
+}
+
+#[test]
+fn a_room_empties_itself_long_before_it_expires() {
+    let queue = Queue::named("render").levels(4);
+    let key = "any key, of any length \n".repeat(100);
+    let spec = room(&names(), Room::of(queue, queue.level_numbered(2), &key));
+    let number = spec.name.strip_prefix("app.render.2.room-");
+    let number: u16 = number.and_then(|n| n.parse().ok()).expect("a number");
+    assert!(number < 1024);
+    let arguments = arguments(&spec);
+    assert_eq!(arguments["x-queue-type"], "quorum");
+    assert_eq!(arguments["x-dead-letter-exchange"], "app");
+    assert_eq!(arguments["x-dead-letter-routing-key"], "app.render.2");
+    assert_eq!(arguments["x-dead-letter-strategy"], "at-least-once");
+    assert_eq!(arguments["x-overflow"], "reject-publish");
+    let hours = |name| arguments[name].parse::<i64>().expect("a number") / HOUR;
+    let unused = i64::try_from(USED_EVERY.as_secs() / 3600 + 1).expect("an hour");
+    let outage = 100;
+    assert!(unused + hours("x-message-ttl") + outage < hours("x-expires"));
 }
 
 #[test]

@@ -69,7 +69,7 @@ soak: ## break everything in turn for two minutes under 20,000 tasks: make soak 
 
 # Its own servers and workers on loopback, which end with it. ALERTS=own: without RabbitMQ's Prometheus plugin.
 ALERTS ?= rabbitmq
-alerts-drill: ## break real workers under a real Prometheus until three alerts fire; a minute and a half
+alerts-drill: ## break real workers under a real Prometheus until three alerts fire; about a minute
 	@$(STEPS); \
 	step scripts/ffmpeg; \
 	step scripts/services up; \

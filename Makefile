@@ -22,7 +22,7 @@ step() { \
 }
 endef
 
-.PHONY: help demo test bench soak lint fmt services services-down clean
+.PHONY: help demo test bench soak alerts-drill deploy-check lint fmt services services-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,7 @@ demo: ## run the demo on one video, no services needed: make demo VIDEO="my clip
 test: ## check everything, against RabbitMQ and Redis; on another series of RabbitMQ: make test RABBITMQ=4
 	@$(STEPS); \
 	step scripts/ffmpeg; \
+	step scripts/deploy-check; \
 	step scripts/services up; \
 	services=$$(scripts/services env); eval "$$services"; \
 	step cargo fmt --all --check; \
@@ -65,6 +66,18 @@ soak: ## break everything in turn for two minutes under 20,000 tasks: make soak 
 	services=$$(scripts/services env); eval "$$services"; \
 	step cargo build --workspace --all-targets; \
 	step cargo test --workspace --all-targets faults::soak -- --nocapture
+
+# Its own servers and workers on loopback, which end with it. ALERTS=own: without RabbitMQ's Prometheus plugin.
+ALERTS ?= rabbitmq
+alerts-drill: ## break real workers under a real Prometheus until three alerts fire; about a minute
+	@$(STEPS); \
+	step scripts/ffmpeg; \
+	step scripts/services up; \
+	step cargo build --workspace; \
+	step scripts/alerts-drill '$(ALERTS)'
+
+deploy-check: ## check the rules, the dashboard, the compose file and the queries, without starting anything
+	@scripts/deploy-check
 
 lint: ## formatting and clippy only
 	@$(STEPS); \

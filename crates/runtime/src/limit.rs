@@ -98,8 +98,8 @@ mod tests {
         );
         assert_eq!(name(limit.per_key(), None), None);
         let (whole, keyed) = (
-            limit.gate(1, "a:1", None),
-            limit.per_key().gate(1, "a", Some("1:1")),
+            limit.gate(0, "a:1", None),
+            limit.per_key().gate(1, "a", Some("0")),
         );
         assert_ne!(
             whole, keyed,

@@ -87,8 +87,7 @@ pub(super) const REPLAY: &str = reading!(
     r"
 local state, token, till, number, worker, kick = read(KEYS[1])
 if state == 'f' then
-  redis.call('SET', KEYS[1], table.concat({'f', '-', '0', '1', '-', kick}, '
-'), 'KEEPTTL')
+  redis.call('SET', KEYS[1], table.concat({'f', '-', '0', '1', '-', kick}, '\n'), 'KEEPTTL')
 end
 return 0
 "

@@ -16,6 +16,7 @@ mod publish;
 mod receipt;
 mod registry;
 mod topology;
+mod width;
 mod window;
 
 use std::fmt;

@@ -1,5 +1,5 @@
-//! How many messages of a level are held here: as few as suit long tasks, until the window is seen to be full and finished with
-//! within moments; then as many as are finished in such a moment. As few as before once something waits.
+//! How many messages of a level are held here: as few as suit long tasks, until more are seen to be finished within a moment; then
+//! as many as that. As few as before once something waits.
 //! A value: it is told what happened and when, and asks nobody. Making the broker follow is the lane's business.
 
 use std::time::Duration;
@@ -23,10 +23,9 @@ pub(super) struct Width {
     few: u16,
     many: u16,
     now: u16,
-    /// What was settled since when, and how much of it while the window was full.
-    since: Instant,
+    /// So many were settled since then.
     settled: usize,
-    when_full: usize,
+    since: Instant,
     /// Until when it stays as it is, and how long the next rest is.
     rest_until: Option<Instant>,
     rest: Duration,
@@ -39,9 +38,8 @@ impl Width {
             few: size,
             many: size,
             now: size,
-            since: now,
             settled: 0,
-            when_full: 0,
+            since: now,
             rest_until: None,
             rest: FIRST_REST,
         }
@@ -61,25 +59,23 @@ impl Width {
         self.now > self.few
     }
 
-    /// So many were settled. A window that was full then may have kept a slot waiting.
-    pub(super) fn settled(&mut self, count: usize, was_full: bool, now: Instant) {
+    /// So many were settled.
+    pub(super) fn settled(&mut self, count: usize, now: Instant) {
         if self.now == self.many {
             return;
         }
         self.settled += count;
-        self.when_full += if was_full { count } else { 0 };
         let watched = now.saturating_duration_since(self.since);
         if watched < LOOK {
             return;
         }
         let fits = self.settled as f64 * TURN.as_secs_f64() / watched.as_secs_f64();
-        let too_few = self.when_full * 2 >= self.settled;
         let rested = self.rest_until.is_none_or(|until| now >= until);
-        if too_few && rested && fits >= 2.0 * f64::from(self.now) {
+        if rested && fits >= 2.0 * f64::from(self.now) {
             // A float beyond the range becomes its end.
             self.now = (fits as u16).min(self.many);
         }
-        (self.since, self.settled, self.when_full) = (now, 0, 0);
+        (self.settled, self.since) = (0, now);
     }
 
     /// One of them waited for longer than [`PATIENCE`]: something takes long.
@@ -94,7 +90,7 @@ impl Width {
         self.now = self.few;
         self.rest_until = Some(now + self.rest);
         self.rest = (self.rest * 2).min(LONGEST_REST);
-        (self.since, self.settled, self.when_full) = (now, 0, 0);
+        (self.settled, self.since) = (0, now);
     }
 }
 

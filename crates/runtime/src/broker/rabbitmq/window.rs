@@ -124,12 +124,11 @@ impl Window {
     /// So many were settled: the broker has been told.
     pub(super) fn give(&self, count: usize) {
         let (mut state, now) = (self.state(), Instant::now());
-        let full = state.is_full();
-        if full {
+        if state.is_full() {
             state.room_since = Some(now);
         }
         state.taken = state.taken.saturating_sub(count);
-        state.width.settled(count, full, now);
+        state.width.settled(count, now);
         if state.width.now() != state.size {
             self.other_wanted.notify_one();
         }

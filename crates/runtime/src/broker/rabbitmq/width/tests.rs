@@ -18,7 +18,7 @@ fn run(width: &mut Width, now: &mut Instant, task: Duration, slots: usize, lasti
     let end = *now + lasting;
     while *now < end {
         *now += task;
-        width.settled(slots, true, *now);
+        width.settled(slots, *now);
     }
 }
 
@@ -44,13 +44,11 @@ fn it_is_as_wide_as_what_is_finished_within_a_moment() {
 }
 
 #[test]
-fn a_window_that_was_never_full_stays() {
+fn a_burst_after_a_long_silence_is_measured_by_itself() {
     let (mut width, mut now) = width(2, 601);
-    for _ in 0..1000 {
-        now += MS / 10;
-        width.settled(1, false, now);
-    }
-    assert_eq!(width.now(), 2);
+    now += Duration::from_secs(3600);
+    run(&mut width, &mut now, MS / 10, 1, 50 * MS);
+    assert_eq!(width.now(), 200);
 }
 
 #[test]
@@ -75,13 +73,13 @@ fn one_that_waits_narrows_it_at_once_and_for_longer_each_time() {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Settled(usize, bool),
+    Settled(usize),
     Waited,
 }
 
 fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let event = prop_oneof![
-        8 => (1..200_usize, any::<bool>()).prop_map(|(count, full)| Event::Settled(count, full)),
+        8 => (1..200_usize).prop_map(Event::Settled),
         1 => Just(Event::Waited),
     ];
     prop::collection::vec((0..30_u64, event), 0..2000)
@@ -96,7 +94,7 @@ proptest! {
             now += Duration::from_millis(millis);
             let before = width.now();
             match event {
-                Event::Settled(count, full) => width.settled(count, full, now),
+                Event::Settled(count) => width.settled(count, now),
                 Event::Waited => width.waited(now),
             }
             prop_assert!((few..=few + more).contains(&width.now()));

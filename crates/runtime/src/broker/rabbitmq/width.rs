@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long what is held may take to be finished: for so long it is kept from other workers.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(30);
 /// How long the pace is watched before anything follows from it.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long one of many may wait for a slot; half of what it is held at most, so that the broker sends no more by then.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(10);
+/// How long one of many may wait for a slot: less than it is held at most, so that the broker sends no more by then.
+pub(super) const PATIENCE: Duration = Duration::from_millis(60);
 /// How long few are held at least after many were too many; twice as long the next time, so that a level of short and long
 /// tasks does not go to and fro.
 const FIRST_REST: Duration = Duration::from_secs(1);

@@ -27,9 +27,9 @@ fn it_is_as_wide_as_what_is_finished_within_a_moment() {
     let micros = Duration::from_micros;
     let table = [
         // A task, slots, few, many: and how wide it becomes.
-        (micros(400), 1, 2, 601, 50),
+        (micros(400), 1, 2, 601, 75),
         (micros(20), 1, 2, 601, 601),
-        (micros(3000), 1, 2, 601, 6),
+        (micros(3000), 1, 2, 601, 10),
         (micros(10_000), 1, 2, 601, 2),
         (Duration::from_secs(60), 1, 2, 601, 2),
         (micros(2000), 16, 144, 616, 144),
@@ -48,7 +48,7 @@ fn a_burst_after_a_long_silence_is_measured_by_itself() {
     let (mut width, mut now) = width(2, 601);
     now += Duration::from_secs(3600);
     run(&mut width, &mut now, MS / 10, 1, 50 * MS);
-    assert_eq!(width.now(), 200);
+    assert_eq!(width.now(), 300);
 }
 
 #[test]

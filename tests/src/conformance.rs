@@ -179,8 +179,8 @@ async fn many_are_held_while_they_are_short_and_few_once_one_is_long() {
         () = consumer.hand_back_what_waits() => unreachable!("it never returns"),
         _ = settled_depth(&broker, queue, |depth| depth.ready[0] >= 47) => {}
     }
-    // The long one is no longer counted: it came to a consumer that is cancelled.
-    let few = |depth: &Depth| depth.ready == [47] && depth.consumers == [1];
+    // The long one takes up no place: it came to a consumer that is cancelled, and that older brokers count until it is acked.
+    let few = |depth: &Depth| depth.ready == [47] && (1..=2).contains(&depth.consumers[0]);
     settled_depth(&broker, queue, few).await;
     for _ in 0..49 {
         ack(next(&mut *consumer).await).await.expect("it lives");

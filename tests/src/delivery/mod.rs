@@ -7,6 +7,7 @@ mod deadlines;
 mod limiting;
 mod operating;
 mod retrying;
+mod storing;
 mod unique;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The conformance suites against a real RabbitMQ and a real Redis, and what happens when the network cuts in.
 //! `SAPARI_BROKER_URL` and `SAPARI_RESULT_URL` say where they are; `scripts/services up` starts them.
 
+mod holding;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,8 +88,8 @@ fn pairs(effort: Effort) -> Vec<Pair> {
         messages: READ_AHEAD,
     };
     for (name, what, count) in [
-        ("1 slot", of_slots(1), effort.many / 4),
-        ("1 slot, read ahead", ahead, effort.many),
+        ("1 slot", of_slots(1), effort.many),
+        ("1 slot, fixed read-ahead", ahead, effort.many),
         ("16 slots", of_slots(16), effort.many),
         ("200 slots", of_slots(200), effort.many),
     ] {

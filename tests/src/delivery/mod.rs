@@ -11,6 +11,7 @@ mod operating;
 mod rates;
 mod reserving;
 mod retrying;
+mod storing;
 mod unique;
 
 use std::sync::Arc;

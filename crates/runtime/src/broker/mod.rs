@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{most_held, prefetch};
 
 pub use beside::Beside;
 pub use dead::{DeadLetter, Judge, NotReplayable, Obituary, Verdict};
@@ -150,6 +150,13 @@ pub trait Consumer: Send {
     fn take_above(&mut self, level: Level) -> Option<Delivery> {
         let _ = level;
         None
+    }
+
+    /// From now on may hold up to so many messages of a level, while they are finished within moments: how many that is follows
+    /// from how fast they are. Without it the prefetch stays what it was. A broker that hands out only what is asked for has
+    /// nothing to do.
+    fn may_hold(&mut self, many: u16) {
+        let _ = many;
     }
 
     /// From now on lets a level through once that was passed over for so long; without it, levels are strict.

@@ -2,16 +2,23 @@
 //!
 //! Few slots say that tasks are long: what is held beside those that run could start elsewhere, so it is as little as keeps a
 //! slot from waiting for the broker. Many slots say that tasks are short: then the broker must be far ahead of them to stream.
-//! What waits without a slot for longer than the hold time goes back in either case.
+//! That is where a worker begins; a broker that pushes may go up to the most once it sees that tasks are short.
+//! What waits without a slot for longer than the hold time goes back in any case.
 
 /// The most that is held ahead of the slots; more makes a drain no faster.
 const MOST_AHEAD: u32 = 600;
 
-/// For so many slots.
+/// For so many slots, to begin with.
 pub(crate) fn prefetch(slots: u16) -> u16 {
     let slots = u32::from(slots.max(1));
     let ahead = (slots * slots / 2).clamp(slots, MOST_AHEAD.max(slots));
     u16::try_from(slots + ahead).unwrap_or(u16::MAX)
+}
+
+/// For so many slots, when tasks are seen to be short.
+pub(crate) fn most_held(slots: u16) -> u16 {
+    let slots = u32::from(slots.max(1));
+    u16::try_from(slots + MOST_AHEAD.max(slots)).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
@@ -41,5 +48,7 @@ mod tests {
         let held: Vec<u16> = (1..2000).map(prefetch).collect();
         assert!(held.is_sorted());
         assert!((1..2000).all(|slots| prefetch(slots) > slots));
+        assert!((0..=u16::MAX).all(|slots| prefetch(slots) <= most_held(slots)));
+        assert_eq!([1, 16, 200, 2000].map(most_held), [601, 616, 800, 4000]);
     }
 }

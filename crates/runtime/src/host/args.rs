@@ -127,7 +127,7 @@ fn read_ahead(app: &str) -> Arg {
         .value_name("N")
         .env(variable(app, READ_AHEAD));
     arg.value_parser(clap::value_parser!(u16).range(1..))
-        .help("How many messages of a level are held ahead of the slots, for short tasks on few slots [default: by the slots]")
+        .help("How many messages of a level are held ahead of the slots [default: by the slots, more while tasks are short]")
 }
 
 fn drain_grace(app: &str) -> Arg {

@@ -19,7 +19,7 @@ use super::over_limit;
 use super::parking::Taken;
 use super::plan::Registered;
 use super::reception::Reception;
-use super::running::Place;
+use super::running::{Place, Underway};
 use super::settle::{self, Ending, settle};
 use crate::broker::Receipt;
 use crate::context::TaskContext;
@@ -87,7 +87,7 @@ impl Drop for Slot {
     }
 }
 
-/// Runs and settles one delivery. The slot is free again when this ends.
+/// Runs and settles one delivery. The slot is free again when this ends, or once only its result is to be stored.
 pub(super) async fn attempt(engine: Arc<Engine>, taken: Taken, mut slot: Slot) {
     // The handler's panics are caught further in, and are failures. One that reaches this is a bug of the runtime: the receipt
     // is dropped, which hands the message back.
@@ -218,14 +218,43 @@ async fn run_and_settle(
             took: begun.elapsed(),
             trace_id: trace_id_of(&span),
         };
+        let beside = settle_beside(engine, &ending, &underway, slot);
         settle(engine, reception, receipt, ending, &span).await;
+        if beside.is_none() && !takes_slots_back(&underway) {
+            slot.is_gone();
+        }
     }
     .instrument(span.clone())
     .await;
-    if underway.take_slots() == 0 {
-        tracing::warn!(task_id = %underway.run.id, task = underway.task, "a stuck attempt has ended after all");
+}
+
+/// What is done only waits for the store from here on: meanwhile its slots run the next, unless too many wait so already. Its
+/// claim, its place among what is under way, and its message are kept until it is settled.
+fn settle_beside(
+    engine: &Engine,
+    ending: &Ending,
+    underway: &Underway,
+    slot: &mut Slot,
+) -> Option<OwnedSemaphorePermit> {
+    if !matches!(ending.outcome, Outcome::Done(_)) || !ending.policy.keeps_result() {
+        return None;
+    }
+    let place = Arc::clone(&engine.settling).try_acquire_owned().ok()?;
+    if takes_slots_back(underway) {
+        slot.give_back();
+    } else {
         slot.is_gone();
     }
+    Some(place)
+}
+
+/// False when its slots were given to others.
+fn takes_slots_back(underway: &Underway) -> bool {
+    let has_them = underway.take_slots() > 0;
+    if !has_them {
+        tracing::warn!(task_id = %underway.run.id, task = underway.task, "a stuck attempt has ended after all");
+    }
+    has_them
 }
 
 async fn run(engine: &Engine, job: &Arc<Job>, registered: &Registered, place: &Place) -> Outcome {

@@ -25,6 +25,10 @@ use crate::middleware::Stack;
 use crate::queue::Queue;
 use crate::vitals::Vitals;
 
+/// How many attempts are under way at most when some of them wait for the result store without a slot: enough for its line to be
+/// in use, and few enough that a store that is away soon stops the worker. Many slots use the line anyway.
+const WITH_SETTLING: u16 = 48;
+
 /// What every attempt of a running worker shares.
 pub(super) struct Engine {
     /// The worker's name, unique among all.
@@ -43,6 +47,8 @@ pub(super) struct Engine {
     pub(super) rooms: Arc<Rooms>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) slot_count: u16,
+    /// How many attempts may wait for the result store without a slot.
+    pub(super) settling: Arc<Semaphore>,
     /// How many slots have an attempt; one that waits for a delivery has none, and a stuck attempt has given its own up.
     pub(super) in_use: Arc<AtomicU32>,
     /// How long a claim outlives its worker.
@@ -111,6 +117,9 @@ impl Engine {
             rooms: Arc::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
+            settling: Arc::new(Semaphore::new(
+                WITH_SETTLING.saturating_sub(plan.slots).into(),
+            )),
             in_use: Arc::default(),
             lease: plan.lease,
             unknown_wait: plan.unknown_wait,

@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::parking::Taken;
 use super::plan::Plan;
 use super::{Servers, WorkerError, drain, keeper, over_limit, parking, settle};
-use crate::broker::{Consumer, prefetch};
+use crate::broker::{Consumer, most_held, prefetch};
 use crate::queue::Level;
 use crate::vitals::Working;
 
@@ -56,6 +56,9 @@ async fn run(
     tracing::info!(queue = %engine.queue, worker = engine.name, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 
     let attempts = TaskTracker::new();
+    if plan.read_ahead.is_none() {
+        consumer.may_hold(most_held(plan.slots));
+    }
     if let Some(after) = plan.aging {
         consumer.age_after(after);
     }
@@ -79,7 +82,7 @@ async fn run(
     taken
 }
 
-/// How many deliveries of a level may be here at once: what the slots need, and those that wait for a place in a limit.
+/// How many deliveries of a level may be here at once, to begin with: what the slots need, and those that wait for a place in a limit.
 fn window(plan: &Plan) -> u16 {
     let parked = if plan.is_limited() {
         parking::PER_LEVEL

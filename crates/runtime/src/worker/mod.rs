@@ -101,9 +101,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
-    /// How many messages of each level are held ahead of the slots. It follows from the slots unless set: one ahead of a single
-    /// slot, which is right for long tasks. Give a role of few slots and short tasks more, 64 say, so that a slot need not wait
-    /// for the broker after each. What waits for a slot longer than 0.4 s goes back in any case, for a worker with a free one.
+    /// How many messages of each level are held ahead of the slots, always. Unless set, it begins with one ahead of a single slot,
+    /// more ahead of many; and each level holds more while its messages are finished within moments. What waits for a slot longer
+    /// than 0.4 s goes back in any case, for a worker with a free one.
     #[must_use]
     pub fn read_ahead(mut self, messages: u16) -> Self {
         self.plan = self.plan.read_ahead(messages);

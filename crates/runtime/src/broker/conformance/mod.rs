@@ -2,6 +2,7 @@
 //! A case panics when the broker does not keep its promise; it works on a queue of its own, so cases may run side by side.
 
 mod delivering;
+mod holding;
 mod looking;
 mod publishing;
 mod support;
@@ -10,6 +11,7 @@ mod waiting;
 use std::sync::Arc;
 
 pub use delivering::*;
+pub use holding::*;
 pub use looking::*;
 pub use publishing::*;
 pub use support::{ack, fresh_queue, hand_back, message, next, parcel, settled_depth};
@@ -38,6 +40,8 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     the_highest_level_comes_first(broker).await;
     a_backlog_comes_strictly_by_level(broker).await;
     a_busy_worker_keeps_nothing_from_an_idle_one(broker).await;
+    levels_stay_strict_while_more_is_held(broker).await;
+    what_is_held_behind_a_long_one_starts_elsewhere(broker).await;
     handed_back_comes_again_on_its_level(broker).await;
     abandoned_comes_again(broker).await;
     prefetch_bounds_what_is_unsettled(broker).await;

@@ -80,10 +80,9 @@ pub(super) struct Settling {
 impl AckWindow {
     /// A window of a fresh channel.
     pub(super) fn new(prefetch: u16) -> Self {
-        let prefetch = usize::from(prefetch);
         Self {
-            batch: (prefetch / 4).clamp(1, LARGEST_BATCH),
-            tight: (prefetch / 2).max(1),
+            batch: batch(prefetch),
+            tight: tight(prefetch),
             linger: LINGER,
             sent_at: None,
             places: BTreeMap::new(),
@@ -95,6 +94,11 @@ impl AckWindow {
             oldest: None,
             returned: Vec::new(),
         }
+    }
+
+    /// The channel has another prefetch now.
+    pub(super) fn resize(&mut self, prefetch: u16) {
+        (self.batch, self.tight) = (batch(prefetch), tight(prefetch));
     }
 
     /// From now on nothing waits: the channel is about to close.
@@ -213,6 +217,14 @@ impl AckWindow {
         self.oldest = oldest;
         singly
     }
+}
+
+fn batch(prefetch: u16) -> usize {
+    (usize::from(prefetch) / 4).clamp(1, LARGEST_BATCH)
+}
+
+fn tight(prefetch: u16) -> usize {
+    (usize::from(prefetch) / 2).max(1)
 }
 
 #[cfg(test)]

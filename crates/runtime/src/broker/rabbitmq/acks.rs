@@ -58,6 +58,12 @@ impl Acks {
         }
     }
 
+    /// The channel has another prefetch now.
+    pub(super) fn resize(&self, prefetch: u16) {
+        self.state().places.resize(prefetch);
+        self.wake.notify_one();
+    }
+
     /// Something came on the channel. To be called before anybody can settle it.
     pub(super) fn delivered(&self, tag: u64) {
         self.window.take();

@@ -20,6 +20,7 @@ use super::connection::Link;
 use super::lane::{Lane, Session};
 use super::receipt::Incoming;
 use super::topology::{self, Names};
+use super::width::PATIENCE;
 use super::window::Window;
 use crate::broker::aging::Aging;
 use crate::broker::{Consumer, Delivery, Liveness, Receipt};
@@ -27,6 +28,9 @@ use crate::queue::{Level, Queue};
 
 /// The most that handing back at a stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is buffered is bounded by the prefetch, which may change; the buffer takes the most that a prefetch can be.
+const MOST_HELD: usize = u16::MAX as usize;
 
 /// Consumes every level of one queue.
 pub(super) struct RabbitConsumer {
@@ -45,8 +49,16 @@ struct Buffered {
     level: Level,
     deliveries: mpsc::Receiver<Incoming>,
     window: Arc<Window>,
-    /// What has come and waits for a slot, and until when.
-    waiting: VecDeque<(Instant, Incoming)>,
+    /// What has come and waits for a slot; the first has waited longest.
+    waiting: VecDeque<Waiting>,
+    /// No later than when the first of them has waited long enough.
+    look_at: Option<Instant>,
+}
+
+struct Waiting {
+    since: Instant,
+    until: Instant,
+    incoming: Incoming,
 }
 
 impl RabbitConsumer {
@@ -67,7 +79,6 @@ impl RabbitConsumer {
             let lane = Lane {
                 link: link.clone(),
                 queue,
-                prefetch,
                 topology,
                 stop: stop.clone(),
                 window: Arc::new(Window::new(prefetch)),
@@ -78,7 +89,7 @@ impl RabbitConsumer {
         }
         let (mut levels, mut lanes) = (Vec::new(), JoinSet::new());
         for (level, lane, session) in opened {
-            let (sender, deliveries) = mpsc::channel(prefetch.into());
+            let (sender, deliveries) = mpsc::channel(MOST_HELD);
             let window = Arc::clone(&lane.window);
             lanes.spawn(lane.run(session, sender));
             levels.push(Buffered::new(level, deliveries, window));
@@ -166,13 +177,14 @@ impl Buffered {
             deliveries,
             window,
             waiting: VecDeque::new(),
+            look_at: None,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
             let incoming = match self.waiting.pop_front() {
-                Some((_, incoming)) => Some(incoming),
+                Some(waiting) => Some(waiting.incoming),
                 None => ready!(self.deliveries.poll_recv(cx)),
             };
             match incoming {
@@ -200,15 +212,31 @@ impl Buffered {
 
     fn take_in(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(incoming)) = self.deliveries.poll_recv(cx) {
-            let until = Instant::now() + incoming.hold();
-            self.waiting.push_back((until, incoming));
+            let since = Instant::now();
+            let until = since + incoming.hold();
+            self.look_at = Some(self.look_at.map_or(until, |at| at.min(until)));
+            self.waiting.push_back(Waiting {
+                since,
+                until,
+                incoming,
+            });
         }
     }
 
-    /// When the first of those that wait has waited long enough; registers for what comes next.
+    /// When to see whether one of those that wait has waited long enough; registers for what comes next.
     fn due(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         self.take_in(cx);
-        self.waiting.iter().map(|(until, _)| *until).min()
+        let first = self.waiting.front()?;
+        let impatient = self.window.is_wide().then_some(first.since + PATIENCE);
+        impatient.into_iter().chain(self.look_at).min()
+    }
+
+    /// Many are held only while none of them waits.
+    fn hold_fewer_if_one_waits(&mut self) {
+        let first = self.waiting.front();
+        if first.is_some_and(|first| first.since.elapsed() >= PATIENCE) {
+            self.window.waited();
+        }
     }
 
     /// Hands back what has waited long enough. If nobody else can start it either, it comes again: a few times a second, which
@@ -216,18 +244,19 @@ impl Buffered {
     fn hand_back_overdue(&mut self) {
         let now = Instant::now();
         let waiting = std::mem::take(&mut self.waiting);
-        let (overdue, early) = waiting.into_iter().partition(|(until, _)| *until <= now);
+        let (overdue, early) = waiting.into_iter().partition(|one| one.until <= now);
         self.waiting = early;
-        let overdue: VecDeque<(Instant, Incoming)> = overdue;
-        for (_, incoming) in overdue {
+        self.look_at = self.waiting.iter().map(|one| one.until).min();
+        let overdue: VecDeque<Waiting> = overdue;
+        for one in overdue {
             // By dropping the receipt: whoever waits for this may stop waiting at any time, and then it still goes back.
-            drop(incoming.receipt());
+            drop(one.incoming.receipt());
         }
     }
 
     async fn hand_all_back(&mut self) {
-        while let Some((_, incoming)) = self.waiting.pop_front() {
-            let _ = Box::new(incoming.receipt()).hand_back().await;
+        while let Some(one) = self.waiting.pop_front() {
+            let _ = Box::new(one.incoming.receipt()).hand_back().await;
         }
         while let Some(incoming) = self.deliveries.recv().await {
             // Lost means that it is on its way back anyway.
@@ -248,7 +277,10 @@ impl Consumer for RabbitConsumer {
     async fn hand_back_what_waits(&mut self) {
         loop {
             poll_fn(|cx| self.poll_overdue(cx)).await;
-            self.levels.iter_mut().for_each(Buffered::hand_back_overdue);
+            for level in &mut self.levels {
+                level.hold_fewer_if_one_waits();
+                level.hand_back_overdue();
+            }
         }
     }
 
@@ -261,6 +293,12 @@ impl Consumer for RabbitConsumer {
         above
             .filter_map(|higher| higher.take_if_here(&mut cx))
             .next()
+    }
+
+    fn may_hold(&mut self, many: u16) {
+        for level in &self.levels {
+            level.window.may_grow_to(many);
+        }
     }
 
     fn age_after(&mut self, after: Duration) {

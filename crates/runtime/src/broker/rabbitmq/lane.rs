@@ -1,5 +1,5 @@
-//! One level being consumed: a channel, a consumer, and the task that pumps deliveries into a bounded buffer and comes back
-//! after a lost connection. Settles nothing; the deliveries of an old channel carry their own way to settle, which fails.
+//! One level being consumed: a channel, a consumer, and the task that pumps deliveries into a bounded buffer, comes back after a
+//! lost connection, and makes the consumer another one when its window is to be wider or narrower. Settles nothing; the deliveries of an old channel carry their own way to settle, which fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::acks::{Acks, EndAcks};
 use super::connection::{Link, open_channel};
@@ -33,11 +34,11 @@ pub(super) struct Lane {
     pub(super) link: Link,
     /// The queue of one level.
     pub(super) queue: String,
-    pub(super) prefetch: u16,
     /// What is declared again after a lost connection.
     pub(super) topology: Arc<Topology>,
     /// Says that no more may be taken.
     pub(super) stop: CancellationToken,
+    /// Knows the prefetch.
     pub(super) window: Arc<Window>,
     /// Says whether there is a consumer.
     pub(super) beat: Beat,
@@ -51,8 +52,10 @@ pub(super) struct Session {
     acks: EndAcks,
 }
 
-/// Why a session gave no more.
+/// Why a session gave no more, or not for now.
 enum End {
+    /// Its window is to have another size.
+    OtherSize(u16),
     /// The channel or the consumer is gone.
     Lost,
     /// Nobody wants more: stopped, or the receiver is gone.
@@ -73,7 +76,7 @@ impl Lane {
         let connection = self.link.up().await.map_err(std::io::Error::other)?;
         let channel = open_channel(&connection).await?;
         channel
-            .basic_qos(self.prefetch, BasicQosOptions::default())
+            .basic_qos(self.window.size(), BasicQosOptions::default())
             .await?;
         let consumer = self.consume(&channel).await?;
         Ok(self.session(channel, consumer))
@@ -81,7 +84,7 @@ impl Lane {
 
     fn session(&self, channel: Channel, consumer: Consumer) -> Session {
         let (window, stop) = (Arc::clone(&self.window), self.stop.clone());
-        let acks = Arc::new(Acks::new(self.prefetch, window, stop));
+        let acks = Arc::new(Acks::new(window.size(), window, stop));
         tokio::spawn(Arc::clone(&acks).send_on(channel.clone()));
         Session {
             channel,
@@ -102,9 +105,19 @@ impl Lane {
     pub(super) async fn run(self, first: Session, deliveries: mpsc::Sender<Incoming>) {
         let mut session = first;
         loop {
-            if let End::Unwanted = self.pump(&mut session, &deliveries).await {
-                self.drain(&mut session, &deliveries).await;
-                break;
+            match self.pump(&mut session, &deliveries).await {
+                End::OtherSize(size) => {
+                    if let Ok(()) = self.resize(&mut session, size, &deliveries).await {
+                        continue;
+                    }
+                    // What the first consumer still had would never be seen: a channel that closes gives it back.
+                    abandon(&session.channel).await;
+                }
+                End::Unwanted => {
+                    let _ = retire(&mut session, &deliveries).await;
+                    break;
+                }
+                End::Lost => {}
             }
             self.beat.lost();
             warn!(queue = self.queue, "the consumer was lost; consuming again");
@@ -122,10 +135,13 @@ impl Lane {
     }
 
     async fn pump(&self, session: &mut Session, deliveries: &mpsc::Sender<Incoming>) -> End {
+        let (stopped, other_size) = (self.stop.cancelled(), self.window.other_size());
+        tokio::pin!(stopped, other_size);
         loop {
             let next = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return End::Unwanted,
+                () = &mut stopped => return End::Unwanted,
+                size = &mut other_size => return End::OtherSize(size),
                 next = session.consumer.next() => next,
             };
             // `None` is a cancel by the broker, an error a lost channel.
@@ -136,6 +152,25 @@ impl Lane {
                 return End::Unwanted;
             }
         }
+    }
+
+    /// The broker applies a prefetch to consumers that come after it. So a second one takes over, on the same channel, and only
+    /// then the first is cancelled: the queue has a consumer all the while, and what the first had brought stays here.
+    async fn resize(
+        &self,
+        session: &mut Session,
+        size: u16,
+        deliveries: &mpsc::Sender<Incoming>,
+    ) -> lapin::Result<()> {
+        let options = BasicQosOptions::default();
+        session.channel.basic_qos(size, options).await?;
+        let second = self.consume(&session.channel).await?;
+        debug!(queue = self.queue, size, "holds another number of messages");
+        self.window.resized(size);
+        session.acks.0.resize(size);
+        let retired = retire(session, deliveries).await;
+        session.consumer = second;
+        retired
     }
 
     /// Makes a lost session one that consumes again.
@@ -176,32 +211,33 @@ impl Lane {
             declare(&connection, std::slice::from_ref(&*self.topology)).await?;
             self.open().await
         };
-        let late =
-            |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer");
         *session = timeout(OPEN_TIMEOUT, opening).await.map_err(late)??;
         self.window.reset();
         Ok(Reopened::Yes)
     }
+}
 
-    /// Cancels, and passes on what had arrived by then.
-    async fn drain(&self, session: &mut Session, deliveries: &mpsc::Sender<Incoming>) {
-        let tag = session.consumer.tag();
-        let cancelled = timeout(
-            CANCEL_TIMEOUT,
-            session
-                .channel
-                .basic_cancel(tag, BasicCancelOptions::default()),
-        )
-        .await;
-        if !matches!(cancelled, Ok(Ok(()))) {
-            return;
-        }
-        while let Some(Ok(delivery)) = session.consumer.next().await {
-            if deliveries.send(session.incoming(delivery)).await.is_err() {
-                return;
-            }
+/// Cancels the session's consumer, and passes on what had arrived by then.
+async fn retire(session: &mut Session, deliveries: &mpsc::Sender<Incoming>) -> lapin::Result<()> {
+    let (tag, options) = (session.consumer.tag(), BasicCancelOptions::default());
+    let cancelled = session.channel.basic_cancel(tag, options);
+    timeout(CANCEL_TIMEOUT, cancelled).await.map_err(late)??;
+    while let Some(delivery) = session.consumer.next().await {
+        if deliveries.send(session.incoming(delivery?)).await.is_err() {
+            break;
         }
     }
+    Ok(())
+}
+
+/// Closes a channel of which nobody knows what it does.
+async fn abandon(channel: &Channel) {
+    // Without an answer it counts as closed, too.
+    let _ = timeout(CANCEL_TIMEOUT, channel.close(200, "unknown state".into())).await;
+}
+
+fn late(_: Elapsed) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker does not answer")
 }
 
 impl Session {

@@ -17,6 +17,7 @@ mod receipt;
 mod registry;
 mod rooms;
 mod topology;
+mod width;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

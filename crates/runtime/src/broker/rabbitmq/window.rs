@@ -1,10 +1,14 @@
-//! What a lane knows about its prefetch window: how much of it is taken, and since when it has room.
-//! It answers one question: may the broker still have something for this level that is only on its way?
+//! What a lane knows about its prefetch window: how much of it is taken, since when it has room, and how wide it should be.
+//! It answers two questions: may the broker still have something for this level that is only on its way? And is the lane to
+//! make it wider or narrower?
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::width::Width;
 
 /// How long the broker may take to fill a place that was just freed. Measured at 1 to 2 ms on a loaded machine; while it
 /// lasts, no lower level is looked at.
@@ -13,33 +17,90 @@ const REFILL: Duration = Duration::from_millis(20);
 /// The prefetch window of one lane.
 #[derive(Debug)]
 pub(super) struct Window {
-    size: usize,
     // A std mutex: held for a few assignments, never across an await.
     state: Mutex<State>,
+    /// Tells the lane that another size is wanted.
+    other_wanted: Notify,
 }
 
 #[derive(Debug)]
 struct State {
+    /// As the broker was told.
+    size: u16,
+    /// As it should be told.
+    width: Width,
     taken: usize,
     /// When a full window got room, or a new one opened; none when something came since.
     room_since: Option<Instant>,
 }
 
 impl State {
-    fn opened() -> Self {
-        Self {
-            taken: 0,
-            room_since: Some(Instant::now()),
-        }
+    fn is_full(&self) -> bool {
+        self.taken >= self.size.into()
     }
 }
 
 impl Window {
     pub(super) fn new(size: u16) -> Self {
+        let now = Instant::now();
         Self {
-            size: size.into(),
-            state: Mutex::new(State::opened()),
+            state: Mutex::new(State {
+                size,
+                width: Width::fixed(size, now),
+                taken: 0,
+                room_since: Some(now),
+            }),
+            other_wanted: Notify::new(),
         }
+    }
+
+    /// From now on its size follows from what is seen, up to so many.
+    pub(super) fn may_grow_to(&self, many: u16) {
+        self.state().width.may_grow_to(many);
+    }
+
+    /// Its size as the broker was told.
+    pub(super) fn size(&self) -> u16 {
+        self.state().size
+    }
+
+    /// Waits until another size is wanted.
+    pub(super) async fn other_size(&self) -> u16 {
+        loop {
+            if let Some(wanted) = self.wanted() {
+                return wanted;
+            }
+            self.other_wanted.notified().await;
+        }
+    }
+
+    fn wanted(&self) -> Option<u16> {
+        let mut state = self.state();
+        let wanted = state.width.now();
+        if wanted == state.size {
+            return None;
+        }
+        // While the lane tells the broker, nothing comes.
+        state.room_since = Some(Instant::now());
+        Some(wanted)
+    }
+
+    /// The broker was told: what it sends from now on follows this size.
+    pub(super) fn resized(&self, size: u16) {
+        let mut state = self.state();
+        state.size = size;
+        state.room_since = Some(Instant::now());
+    }
+
+    /// Whether more are held than suit long tasks.
+    pub(super) fn is_wide(&self) -> bool {
+        self.state().width.is_wide()
+    }
+
+    /// Something has waited here for a slot, for longer than short tasks let it.
+    pub(super) fn waited(&self) {
+        self.state().width.waited(Instant::now());
+        self.other_wanted.notify_one();
     }
 
     /// Something came.
@@ -47,7 +108,7 @@ impl Window {
         let mut state = self.state();
         state.taken += 1;
         // One of several freed places may be filled and the others not yet.
-        let full = state.taken >= self.size;
+        let full = state.is_full();
         let expecting = !full && state.room_since.is_some_and(|at| at.elapsed() < REFILL);
         state.room_since = expecting.then(Instant::now);
     }
@@ -55,23 +116,29 @@ impl Window {
     /// Something is about to be settled. A window that was full may have kept the broker from sending more.
     pub(super) fn expect_room(&self) {
         let mut state = self.state();
-        if state.taken >= self.size {
+        if state.is_full() {
             state.room_since = Some(Instant::now());
         }
     }
 
     /// So many were settled: the broker has been told.
     pub(super) fn give(&self, count: usize) {
-        let mut state = self.state();
-        if state.taken >= self.size {
-            state.room_since = Some(Instant::now());
+        let (mut state, now) = (self.state(), Instant::now());
+        if state.is_full() {
+            state.room_since = Some(now);
         }
         state.taken = state.taken.saturating_sub(count);
+        state.width.settled(count, now);
+        if state.width.now() != state.size {
+            self.other_wanted.notify_one();
+        }
     }
 
     /// A new channel: nothing is taken, and the broker is about to send.
     pub(super) fn reset(&self) {
-        *self.state() = State::opened();
+        let mut state = self.state();
+        state.taken = 0;
+        state.room_since = Some(Instant::now());
     }
 
     /// Until when more may be on its way; none when the broker had room and sent nothing.

@@ -81,6 +81,17 @@ pub fn observe_worker(look: impl Fn() -> WorkerGauges + Send + Sync + 'static) {
     observed.reconnects();
     observed.consumers();
     observed.census();
+    observed.memory();
+}
+
+/// What the process holds in memory, as the kernel counts it; none where there is no `/proc`.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 struct Observed {
@@ -145,11 +156,35 @@ impl Observed {
 }
 
 impl Observed {
+    fn memory(&self) {
+        let tell = |to: &dyn AsyncInstrument<u64>| {
+            if let Some(bytes) = resident_bytes() {
+                to.observe(bytes, &[]);
+            }
+        };
+        self.meter
+            .u64_observable_gauge("process_resident_memory_bytes")
+            .with_callback(tell)
+            .build();
+    }
+
     /// Nothing is told while somebody else counts the queue: the figures of two workers would add up.
     fn census(&self) {
         self.of_level("taskiq_queue_depth", |it| it.depth as f64);
-        self.of_level("taskiq_queue_consumers", |it| it.consumers as f64);
         self.of_level("taskiq_queue_oldest_age_seconds", |it| it.oldest_age);
+        let look = Arc::clone(&self.look);
+        // The level that has the fewest: it is the one to be woken for.
+        let fewest = move |to: &dyn AsyncInstrument<u64>| {
+            let seen = look();
+            let levels = seen.census.iter().flat_map(|census| &census.levels);
+            if let Some(fewest) = levels.map(|level| level.consumers).min() {
+                to.observe(fewest, &[seen.label()]);
+            }
+        };
+        self.meter
+            .u64_observable_gauge("taskiq_queue_consumers")
+            .with_callback(fewest)
+            .build();
         let look = Arc::clone(&self.look);
         let dead = move |to: &dyn AsyncInstrument<u64>| {
             let seen = look();

@@ -78,6 +78,24 @@ impl TaskMetrics {
         self.process.record(seconds, &[operation, task]);
     }
 
+    /// Counters of a task begin at nothing, so that its first failure is seen to be one.
+    pub fn expect_task(&self, task: &str, outcomes: &[&'static str]) {
+        for outcome in outcomes {
+            let task = KeyValue::new("task", task.to_owned());
+            self.tasks
+                .add(0, &[task, KeyValue::new("outcome", *outcome)]);
+        }
+    }
+
+    /// As [`Self::expect_task`], of a queue.
+    pub fn expect_queue(&self, queue: &'static str, reasons: impl Iterator<Item = &'static str>) {
+        self.publish_failures.add(0, &[queue_label(queue)]);
+        for reason in reasons {
+            let reason = KeyValue::new("reason", reason);
+            self.dead.add(0, &[queue_label(queue), reason]);
+        }
+    }
+
     /// A message came to its end without a run of its handler: unknown, undecodable, cancelled, expired, poison.
     pub fn ended_unrun(&self, task: &str, outcome: &'static str) {
         let task = KeyValue::new("task", task.to_owned());

@@ -38,8 +38,8 @@ async fn worker_killed_that_counted_the_queue_another_counts_it() {
     let page = watches.get("/metrics").await;
     assert_eq!(page.metric(WAITING), None, "one tells for all");
     let (counts, health) = counts;
-    let consumers = WAITING.replace("depth", "consumers");
-    assert_eq!(health.get("/metrics").await.metric(&consumers), Some(2.0));
+    let consumers = "taskiq_queue_consumers{queue=\"faults\"}";
+    assert_eq!(health.get("/metrics").await.metric(consumers), Some(2.0));
     counts.signal(Signal::SIGKILL);
     watches.until_metric(WAITING, 30.0).await;
 }

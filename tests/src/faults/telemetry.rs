@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use sapari_fault_worker::{Jot, Nap};
 use tokio::time::Instant;
 
-use super::ground::Ground;
+use super::ground::{Ground, drained};
 use crate::processes::support::{Answer, PATIENCE, Receiver, Span};
 
 const TASKS: usize = 200;
@@ -112,4 +113,33 @@ async fn a_running_task_is_seen_at_logfire_and_not_lost_with_its_worker() {
     };
     assert!(!plain.iter().any(dialect), "{plain:#?}");
     assert!(plain.iter().all(|span| span.authorization.is_none()));
+}
+
+/// The names of the spans below a task's, by whether the switch is on.
+async fn below_a_jot(switch: &str) -> Vec<String> {
+    let receiver = Receiver::start().await;
+    let ground = Ground::shared()
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
+        .with("LOGFIRE_INSTRUMENT_REDIS_WORKERS", switch);
+    let worker = ground.worker().await;
+    let client = ground.client().await;
+    let jot = client.tasks.kick(Jot::default()).await.expect("kicked");
+    jot.output().within(PATIENCE).await.expect("done");
+    let spans = receiver.spans(&["taskiq.jot"]).await;
+    drained(worker).await;
+    let task = spans.iter().find(|span| span.name == "taskiq.jot");
+    let task = task.expect("waited for");
+    let below = spans.iter().filter(|span| span.parent == task.id);
+    below
+        .inspect(|span| assert_eq!(span.kind, SpanKind::Client, "{span:#?}"))
+        .inspect(|span| assert_eq!(span.attributes["db.system.name"], "redis"))
+        .map(|span| span.name.clone())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_commands_are_spans_when_the_switch_is_on() {
+    assert_eq!(below_a_jot("false").await, Vec::<String>::new());
+    let below = below_a_jot("true").await;
+    assert!(!below.is_empty(), "the result was saved inside the span");
 }

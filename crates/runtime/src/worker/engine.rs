@@ -19,6 +19,7 @@ use super::parking::Parking;
 use super::plan::{Plan, Registered};
 use super::rooms::Rooms;
 use super::running::Running;
+use super::score::Score;
 use crate::client::Tasks;
 use crate::ledger::Ledger;
 use crate::middleware::Stack;
@@ -56,6 +57,7 @@ pub(super) struct Engine {
     /// How long a message that nobody here knows is waited for.
     pub(super) unknown_wait: Duration,
     pub(super) counts: Counts,
+    pub(super) score: Score,
     pub(super) vitals: Vitals,
     /// Claims that the ledger did not hear the end of.
     pub(super) owed: Owed,
@@ -124,6 +126,7 @@ impl Engine {
             lease: plan.lease,
             unknown_wait: plan.unknown_wait,
             counts: Counts::default(),
+            score: Score::default(),
             vitals: plan.vitals.clone(),
             owed: Owed::default(),
             progress: Arc::default(),

@@ -49,6 +49,7 @@ async fn run(
 ) -> Result<(), WorkerError> {
     let window = window(&plan);
     let engine = Arc::new(Engine::new(&mut plan, servers));
+    engine.score.begin(&engine);
     engine.servers.broker.declare(engine.queue).await?;
     // Before anything is taken: what was cancelled or paused must be known by then.
     let keeper = keeper::start(&engine).await;

@@ -18,6 +18,7 @@ mod plan;
 mod reception;
 mod rooms;
 pub(crate) mod running;
+mod score;
 mod settle;
 mod watchdog;
 

@@ -90,6 +90,7 @@ pub(super) async fn settle(
     match carried_out {
         Ok(Last::Ack) => {
             engine.counts.note_settled(ending.outcome.error().is_some());
+            engine.score.settled(engine, &reception, &ending);
             finish(receipt, &ending, span).await;
         }
         Ok(Last::HandBack) => give_up(receipt, &ending, span).await,

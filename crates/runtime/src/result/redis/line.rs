@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
+use sapari_telemetry::mark_failed;
+use sapari_telemetry::switches::{RedisSpan, redis_span};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use super::super::ResultError;
 use crate::error::BoxError;
@@ -66,13 +69,18 @@ impl Line {
     pub(crate) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Broken> {
         let current = self.current();
         let mut manager = current.manager.clone();
+        let span = redis_span(|| RedisSpan {
+            command: name_of(commands),
+            commands: commands.len(),
+            server: &self.place,
+        });
         let twice = async {
             match commands.query_async(&mut manager).await {
                 Err(error) if worth_repeating(&error) => commands.query_async(&mut manager).await,
                 answer => answer,
             }
         };
-        self.in_time(current.number, twice).await
+        self.in_time(current.number, twice, span).await
     }
 
     /// Runs a script, sending its text only to a server that does not know it yet.
@@ -82,29 +90,38 @@ impl Line {
     ) -> Result<T, Broken> {
         let current = self.current();
         let mut manager = current.manager.clone();
+        let span = redis_span(|| RedisSpan {
+            command: "EVALSHA",
+            commands: 1,
+            server: &self.place,
+        });
         let twice = async {
             match script.invoke_async(&mut manager).await {
                 Err(error) if worth_repeating(&error) => script.invoke_async(&mut manager).await,
                 answer => answer,
             }
         };
-        self.in_time(current.number, twice).await
+        self.in_time(current.number, twice, span).await
     }
 
     async fn in_time<T>(
         &self,
         number: u64,
         answer: impl Future<Output = RedisResult<T>>,
+        span: Span,
     ) -> Result<T, Broken> {
-        match timeout(COMMAND_TIMEOUT, answer).await {
+        match timeout(COMMAND_TIMEOUT, answer.instrument(span.clone())).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
+                // Not its text: a server repeats what it does not understand.
+                mark_failed(&span, "RedisError", &format!("{:?}", error.kind()));
                 if error.is_timeout() {
                     self.replace(number);
                 }
                 Err(self.broken(error))
             }
             Err(late) => {
+                mark_failed(&span, "Timeout", "it did not answer in time");
                 self.replace(number);
                 Err(self.broken(late))
             }
@@ -150,6 +167,19 @@ fn connection(client: &Client) -> RedisResult<ConnectionManager> {
         .set_max_delay(LONGEST_PAUSE)
         .set_pipeline_buffer_size(PIPELINE);
     ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+/// The first command's name; a transaction's is `MULTI`.
+fn name_of(commands: &Pipeline) -> &str {
+    if commands.is_transaction() {
+        return "MULTI";
+    }
+    let first = commands.cmd_iter().next();
+    let name = first.and_then(|command| command.args_iter().next());
+    match name {
+        Some(redis::Arg::Simple(name)) => std::str::from_utf8(name).unwrap_or("?"),
+        _ => "?",
+    }
 }
 
 fn worth_repeating(error: &RedisError) -> bool {

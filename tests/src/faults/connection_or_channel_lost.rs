@@ -45,8 +45,7 @@ async fn connection_or_channel_lost_running_attempts_end_once() {
     // A message of its own shows that the worker still takes some; without it, what was not acked would come again.
     let last = client.tasks.kick(Nap { millis: 0 }).await.expect("kicked");
     last.output().within(PATIENCE).await.expect("done");
-    drained(worker).await;
-    client.all_settled().await;
+    ground.settled(&client, worker).await;
     assert_eq!(ground.runs(&ids), SLOTS, "each has run once");
 }
 
@@ -78,7 +77,6 @@ async fn connection_or_channel_lost_to_the_consumer_timeout_a_long_task_ends_onc
         _ = other.stderr.message(acked) => {}
     }
     drained(worker).await;
-    drained(other).await;
-    client.all_settled().await;
+    ground.settled(&client, other).await;
     assert_eq!(ground.runs(&[long.id().clone()]), 1);
 }

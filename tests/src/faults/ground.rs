@@ -139,6 +139,26 @@ impl Ground {
     }
 }
 
+/// How often another worker may have to take what came after the last one had stopped.
+const MOST_SHIFTS: usize = 10;
+
+impl Ground {
+    /// Lets the worker end. A copy that was put off while its message ran may come after that: then another worker takes it.
+    pub(super) async fn settled(&self, client: &Client, worker: Process) {
+        drained(worker).await;
+        for _ in 0..MOST_SHIFTS {
+            let depth = client.broker.depth(QUEUE).await.expect("declared");
+            if depth.ready == [0; 4] {
+                return client.all_settled().await;
+            }
+            let next = self.worker().await;
+            settled_depth(&*client.broker, QUEUE, |depth| depth.ready == [0; 4]).await;
+            drained(next).await;
+        }
+        panic!("{MOST_SHIFTS} workers could not settle what there was");
+    }
+}
+
 /// Lets a worker end what it has begun: its result may be there before its ack.
 pub(super) async fn drained(worker: Process) {
     worker.signal(Signal::SIGTERM);

@@ -10,6 +10,7 @@ mod kicking;
 mod levels;
 mod operators;
 mod refusals;
+mod retried;
 pub(crate) mod stopping;
 pub(crate) mod support;
 mod traces;

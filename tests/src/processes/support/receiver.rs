@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, span};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span as OtlpSpan, span};
 use prost::Message;
+use sapari_telemetry::{AttrValue, SpanKind, SpanLink, SpanRecord, SpanStatus};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -39,6 +42,8 @@ pub(crate) struct Span {
     pub(crate) attributes: BTreeMap<String, String>,
     /// Who sent it.
     pub(crate) resource: BTreeMap<String, String>,
+    /// The same, for a tree.
+    pub(crate) record: SpanRecord,
     /// The `Authorization` and the `Content-Encoding` of the request that it came with.
     pub(crate) authorization: Option<String>,
     pub(crate) encoding: Option<String>,
@@ -182,6 +187,7 @@ fn of_resource(group: ResourceSpans) -> impl Iterator<Item = Span> {
     let resource = attributes(group.resource.unwrap_or_default().attributes);
     let spans = group.scope_spans.into_iter().flat_map(|scope| scope.spans);
     spans.map(move |span| Span {
+        record: record(&span, &resource),
         kind: span.kind(),
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),
@@ -193,6 +199,46 @@ fn of_resource(group: ResourceSpans) -> impl Iterator<Item = Span> {
         encoding: None,
         name: span.name,
     })
+}
+
+fn record(span: &OtlpSpan, resource: &BTreeMap<String, String>) -> SpanRecord {
+    let texts = attributes(span.attributes.clone()).into_iter();
+    let link = |link: &span::Link| SpanLink {
+        trace_id: hex(&link.trace_id),
+        span_id: hex(&link.span_id),
+    };
+    SpanRecord {
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent_id: (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id)),
+        // What the wire says of it is not needed here.
+        parent_is_remote: false,
+        name: span.name.clone(),
+        kind: match span.kind() {
+            span::SpanKind::Client => SpanKind::Client,
+            span::SpanKind::Server => SpanKind::Server,
+            span::SpanKind::Producer => SpanKind::Producer,
+            span::SpanKind::Consumer => SpanKind::Consumer,
+            span::SpanKind::Internal | span::SpanKind::Unspecified => SpanKind::Internal,
+        },
+        start: UNIX_EPOCH + Duration::from_nanos(span.start_time_unix_nano),
+        duration: Duration::from_nanos(
+            span.end_time_unix_nano
+                .saturating_sub(span.start_time_unix_nano),
+        ),
+        attributes: texts
+            .map(|(key, text)| (key, AttrValue::Str(text)))
+            .collect(),
+        status: match &span.status {
+            Some(status) if status.code() == StatusCode::Error => {
+                SpanStatus::Error(status.message.clone())
+            }
+            _ => SpanStatus::Unset,
+        },
+        links: span.links.iter().map(link).collect(),
+        events: Vec::new(),
+        service: resource.get("service.name").cloned().unwrap_or_default(),
+    }
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {

@@ -60,7 +60,8 @@ pub(super) fn production() -> Vec<Source> {
 fn collect(directory: &Path, files: &mut Vec<Source>) {
     for entry in std::fs::read_dir(directory).expect("readable").flatten() {
         let path = entry.path();
-        if path.is_dir() {
+        // What is built in there is not written by us.
+        if path.is_dir() && !path.ends_with("target") {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("text");

@@ -261,7 +261,7 @@ pub fn record_step_outcome(span: &Span, outcome: &str) {
     span.record("step.outcome", outcome);
 }
 
-/// Records `step.wait_ms`: how long the step was ready before it ran.
+/// Records `step.wait_ms`: how long the step could have run and did not, from its last input or its last attempt.
 pub fn record_step_wait(span: &Span, wait: Duration) {
     span.record("step.wait_ms", millis(wait));
 }

@@ -4,8 +4,8 @@
 SELECT
     span_name,
     attributes->>'schedule.id' AS schedule,
-    count(*) AS runs,
-    count(*) FILTER (WHERE level >= 'error') AS failed,
+    count(*) FILTER (WHERE attributes->>'taskiq.outcome' IN ('done', 'dead')) AS runs,
+    count(*) FILTER (WHERE attributes->>'taskiq.outcome' = 'dead') AS failed,
     max(start_timestamp) AS last_run,
     max(duration) AS longest_seconds
 FROM records

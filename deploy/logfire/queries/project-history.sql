@@ -1,5 +1,5 @@
 -- Question: what happened to one project, across every process? Put its id in place of the zeros.
--- Read: from the first kick to the last settled task, in the order of time.
+-- Read: from the first attempt to the last settled task, in the order of time.
 SELECT
     start_timestamp,
     service_name,

@@ -4,8 +4,9 @@
 SELECT
     service_name,
     span_name,
-    count(*) AS tasks,
-    count(*) FILTER (WHERE level >= 'error') AS failed,
+    count(*) FILTER (WHERE attributes->>'taskiq.outcome' IN ('done', 'dead')) AS tasks,
+    count(*) FILTER (WHERE attributes->>'taskiq.outcome' = 'dead') AS failed,
+    count(*) AS attempts,
     approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY duration) AS p50_seconds,
     approx_percentile_cont(0.95) WITHIN GROUP (ORDER BY duration) AS p95_seconds,
     approx_percentile_cont(0.99) WITHIN GROUP (ORDER BY duration) AS p99_seconds

@@ -107,7 +107,8 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             .filter_map(|input| self.outputs[*input].clone())
             .collect();
         let cx = StepContext::new(self.shared);
-        async move { (index, step::run(node, cx, inputs).await) }
+        let ready = Instant::now();
+        async move { (index, step::run(node, cx, inputs, ready).await) }
     }
 
     /// Keeps the output and returns the steps that waited for nothing else.

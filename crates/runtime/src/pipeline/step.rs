@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sapari_telemetry::framework::{self, StepSpan};
 use sapari_telemetry::{mark_failed, mark_failed_with};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
@@ -74,16 +74,18 @@ pub(super) async fn run<In: Task, Deps: Send + Sync + 'static>(
     node: &Node<In, Deps>,
     cx: StepContext<In, Deps>,
     inputs: Vec<Value>,
+    ready: Instant,
 ) -> TaskResult<Value> {
-    let mut attempt = 1;
+    let (mut attempt, mut ready) = (1, ready);
     loop {
-        let error = match attempt_once(node, &cx, &inputs, attempt).await {
+        let error = match attempt_once(node, &cx, &inputs, (attempt, ready)).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         if attempt >= node.spec.attempts || !can_heal(&error) || cx.stop().is_cancelled() {
             return Err(error.context(format!("step `{}` failed", node.spec.id)));
         }
+        ready = Instant::now();
         sleep(pause(&error, &node.spec, attempt)).await;
         attempt += 1;
     }
@@ -108,13 +110,14 @@ async fn attempt_once<In: Task, Deps: Send + Sync + 'static>(
     node: &Node<In, Deps>,
     cx: &StepContext<In, Deps>,
     inputs: &[Value],
-    attempt: u32,
+    (attempt, ready): (u32, Instant),
 ) -> TaskResult<Value> {
     let span = framework::step_span(&StepSpan {
         id: node.spec.id,
         depends_on: &node.depends_on,
         attempt,
     });
+    framework::record_step_wait(&span, ready.elapsed());
     let unfinished = Unfinished::new(span.clone());
     // The function's own first lines belong into the span too, so it is called inside.
     let body = async { (node.run)(cx.clone(), inputs).await };

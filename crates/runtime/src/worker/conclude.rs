@@ -25,15 +25,22 @@ pub(super) async fn sent_on(engine: &Engine, ending: &Ending, hop: u32) {
     }
 }
 
+/// Its work is over: another kick of its unique key is a new one. Said before the result is there, because whoever waits for
+/// that may kick at once.
+pub(super) async fn free_key(engine: &Engine, reception: &Reception) {
+    if let Ok(message) = &reception.message
+        && let Some(key) = message.labels.text(label::UNIQUE)
+    {
+        tell(engine.ledger.give_up(key, &message.id)).await;
+    }
+}
+
 /// The message has come to its end: what was held for it is free.
 pub(super) async fn conclude(engine: &Engine, reception: &Reception, ending: &Ending) {
     leave_gates(engine, ending).await;
     let Ok(message) = &reception.message else {
         return;
     };
-    if let Some(key) = message.labels.text(label::UNIQUE) {
-        tell(engine.ledger.give_up(key, &message.id)).await;
-    }
     if matches!(
         ending.outcome,
         Outcome::Cancelled {

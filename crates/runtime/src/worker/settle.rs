@@ -7,7 +7,7 @@ use sapari_telemetry::trace_id_of;
 use tokio::time::{Instant, sleep};
 use tracing::Span;
 
-use super::conclude::{conclude, leave_gates, let_go, sent_on};
+use super::conclude::{conclude, free_key, leave_gates, let_go, sent_on};
 use super::engine::Engine;
 use super::log::report;
 use super::reception::Reception;
@@ -174,6 +174,7 @@ async fn end(
     ending: &Ending,
     record: impl FnOnce() -> Record,
 ) -> Result<Last, Unsettled> {
+    free_key(engine, reception).await;
     if ending.policy.keeps_result() {
         match output_before(engine, reception, ending).await? {
             Some(stored) => store(engine, reception, stored, ending).await?,
@@ -368,6 +369,7 @@ async fn bury(
     reason: DeadReason,
     error: &TaskError,
 ) -> Result<Last, Unsettled> {
+    free_key(engine, reception).await;
     let record = Record::dead(reason, error, ending.took);
     save(engine, reception, record, ending).await?;
     let message = reception.message.as_ref().ok().map(AsRef::as_ref);

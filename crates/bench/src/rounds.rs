@@ -53,6 +53,7 @@ pub(crate) fn measure_quickly() -> Result<(), Failure> {
 
 fn measure(effort: Effort) -> Result<(), Failure> {
     let done = rates(effort)
+        .and_then(|()| telemetry(effort))
         .and_then(|()| latencies(effort))
         .and_then(|()| memory(effort));
     let tidied = Builder::new_current_thread()
@@ -139,6 +140,38 @@ fn rates(effort: Effort) -> Result<(), Failure> {
             whole(median(plain)),
             whole(median(ours)),
             whole(least(ours)),
+            format!("{:.2}", median(&ratios)),
+            format!("{:.2}", least(&ratios)),
+        ]);
+    }
+    report::say(&format!("\n{}", table.text()));
+    Ok(())
+}
+
+/// What telemetry costs a drain, and whether a receiver that is not there costs more: in turns, beside telemetry that is off.
+fn telemetry(effort: Effort) -> Result<(), Failure> {
+    let off = Sample::of(What::Drain { slots: 200 }, effort.many);
+    let kinds = [
+        ("sampled", Tracing::Sampled),
+        ("on", Tracing::On),
+        ("on, nobody receives", Tracing::Dead),
+    ];
+    let mut measured = kinds.map(|_| (Vec::new(), Vec::new()));
+    for round in 1..=effort.rounds {
+        for ((name, tracing), (ours, without)) in kinds.iter().zip(&mut measured) {
+            report::progress(&format!("round {round}: telemetry {name}"));
+            without.extend(run(off)?);
+            ours.extend(run(off.tracing(*tracing))?);
+        }
+    }
+    let mut table = Table::new(&["drain, 200 slots: telemetry", "off", "so", "ratio", "least"]);
+    for ((name, _), (ours, without)) in kinds.iter().zip(&measured) {
+        let pairs = ours.iter().zip(without);
+        let ratios: Vec<f64> = pairs.map(|(ours, without)| ours / without).collect();
+        table.row([
+            (*name).to_owned(),
+            whole(median(without)),
+            whole(median(ours)),
             format!("{:.2}", median(&ratios)),
             format!("{:.2}", least(&ratios)),
         ]);

@@ -33,6 +33,9 @@ pub(crate) enum What {
     BusyMemory,
 }
 
+/// The discard service, which no machine runs any more.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 /// Where results go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
@@ -51,6 +54,8 @@ pub(crate) enum Tracing {
     On,
     /// One trace in twenty is.
     Sampled,
+    /// As `On`, to a port where nobody listens.
+    Dead,
 }
 
 /// One measurement.
@@ -105,6 +110,7 @@ impl Sample {
             Tracing::Off => "off",
             Tracing::On => "on",
             Tracing::Sampled => "sampled",
+            Tracing::Dead => "dead",
         };
         let numbers = [number.to_string(), self.count.to_string()];
         [what.to_owned()]
@@ -145,6 +151,7 @@ impl Sample {
             tracing: match tracing {
                 "on" => Tracing::On,
                 "sampled" => Tracing::Sampled,
+                "dead" => Tracing::Dead,
                 _ => Tracing::Off,
             },
         })
@@ -194,7 +201,10 @@ impl Sample {
         if self.tracing == Tracing::Off {
             return Ok(None);
         }
-        let endpoint = sink.endpoint();
+        let endpoint = match self.tracing {
+            Tracing::Dead => NOBODY.to_owned(),
+            _ => sink.endpoint(),
+        };
         let lookup = |name: &str| match name {
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
             "BENCH_LOG" => Some("warn".to_owned()),

@@ -62,7 +62,7 @@ async fn wait_for_all(handles: Vec<AnyHandle>, limit: Duration) -> Result<(), Fa
 fn how(record: &Record) -> String {
     let ending = ending(record);
     match &record.outcome {
-        Ok(_) => format!("{ending} before the cancel reached it"),
+        Ok(_) => format!("{ending}: it came to its end all the same"),
         Err(_) => ending,
     }
 }

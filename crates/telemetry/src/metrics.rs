@@ -68,11 +68,10 @@ impl TaskMetrics {
         }
     }
 
-    /// An attempt of a task ended; `task` is `unknown` when nobody registered it.
+    /// A handler ended. What that came to is known once it is settled: see [`Self::settled`].
     pub fn task_finished(&self, task: &str, outcome: &'static str, seconds: f64) {
         let task = KeyValue::new("task", task.to_owned());
         let labels = [task.clone(), KeyValue::new("outcome", outcome)];
-        self.tasks.add(1, &labels);
         self.task_duration.record(seconds, &labels);
         let operation = KeyValue::new("messaging.operation.name", "process");
         self.process.record(seconds, &[operation, task]);
@@ -96,8 +95,8 @@ impl TaskMetrics {
         }
     }
 
-    /// A message came to its end without a run of its handler: unknown, undecodable, cancelled, expired, poison.
-    pub fn ended_unrun(&self, task: &str, outcome: &'static str) {
+    /// An attempt was settled, or a message without one: `task` is `unknown` when nobody registered it.
+    pub fn settled(&self, task: &str, outcome: &'static str) {
         let task = KeyValue::new("task", task.to_owned());
         self.tasks
             .add(1, &[task, KeyValue::new("outcome", outcome)]);

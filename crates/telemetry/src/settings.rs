@@ -10,7 +10,7 @@ mod parse;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 pub use error::SettingsError;
 pub use otlp::{Dialect, OtlpTarget};
@@ -122,6 +122,7 @@ impl Settings {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let vars = Vars::new(&lookup);
+        check_what_the_sdk_reads(&vars)?;
         let attributes = vars.pairs("OTEL_RESOURCE_ATTRIBUTES")?;
         let exporters = vars.list("OTEL_TRACES_EXPORTER", &["otlp", "console", "none"])?;
         Ok(Self {
@@ -208,6 +209,33 @@ fn propagators(vars: &Vars<'_>) -> Result<Propagators, SettingsError> {
     })
 }
 
+/// What the SDK reads by itself, and passes over in silence when it does not understand it.
+fn check_what_the_sdk_reads(vars: &Vars<'_>) -> Result<(), SettingsError> {
+    const SAMPLERS: [&str; 6] = [
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ];
+    vars.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS)?;
+    vars.one_of("OTEL_EXPORTER_OTLP_COMPRESSION", &["gzip"])?;
+    let ratio = vars.get("OTEL_TRACES_SAMPLER_ARG");
+    let good = |text: &String| {
+        text.parse()
+            .is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio))
+    };
+    match ratio.filter(|text| !good(text)) {
+        Some(text) => Err(parse::invalid(
+            "OTEL_TRACES_SAMPLER_ARG",
+            text,
+            "a share from 0 to 1",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The SDK's own defaults (2048 spans, 5 s) lose spans in a burst.
 fn batch(vars: &Vars<'_>) -> Result<Batch, SettingsError> {
     let number = |name, default| Ok(vars.positive(name)?.unwrap_or(default));
@@ -231,6 +259,18 @@ fn log_format(vars: &Vars<'_>, defaults: &Defaults<'_>) -> Result<LogFormat, Set
 fn log_filter(vars: &Vars<'_>, defaults: &Defaults<'_>) -> Result<Targets, SettingsError> {
     let variable = format!("{}_LOG", defaults.prefix);
     let wanted = vars.get(&variable).unwrap_or_else(|| "info".to_owned());
+    // A target alone would silence all others, and a mistyped level would be taken for one.
+    let mut bare = wanted
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.contains('='));
+    if let Some(word) = bare.find(|part| part.parse::<LevelFilter>().is_err()) {
+        return Err(parse::invalid(
+            &variable,
+            word.to_owned(),
+            "a level (off, error, warn, info, debug, trace), or target=level; several with commas",
+        ));
+    }
     // Checked alone, so that the message is about what the person wrote.
     wanted
         .parse::<Targets>()

@@ -93,7 +93,9 @@ fn work() {
     framework::task_span(&attrs, &Carrier::default()).in_scope(|| {
         ext_span!(whisper.transcribe { clip = 7 }).in_scope(|| tracing::info!("transcribed"));
     });
-    TaskMetrics::new().task_finished("render_clip", "done", 1.5);
+    let metrics = TaskMetrics::new();
+    metrics.task_finished("render_clip", "done", 1.5);
+    metrics.settled("render_clip", "done");
 }
 
 fn contains(body: &[u8], text: &str) -> bool {

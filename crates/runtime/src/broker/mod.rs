@@ -69,6 +69,15 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     /// [`BrokerError`] when the broker cannot be reached or refuses.
     async fn take_aside(&self, room: Room) -> Result<Option<Delivery>, BrokerError>;
 
+    /// Makes a room before anything is to wait there: the first message in a new one may take seconds to count as stored. By
+    /// default that is all the same to a broker, and nothing is made.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the broker cannot be reached or refuses.
+    async fn make_room(&self, _room: Room) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
     /// How many wait in these rooms, for each that has any. What a worker has taken does not count.
     ///
     /// # Errors

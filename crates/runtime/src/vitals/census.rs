@@ -18,7 +18,7 @@ pub struct Census {
 pub struct LevelCensus {
     /// Which.
     pub level: Level,
-    /// How many messages wait for a worker.
+    /// How many messages wait for a worker, or for a place in a limit.
     pub ready: u64,
     /// How many workers consume it.
     pub consumers: u64,

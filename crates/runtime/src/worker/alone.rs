@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::admit::{Course, admit_alone};
 use super::attempt::Slot;
-use super::engine::Engine;
+use super::engine::{Engine, settling_places};
 use super::reception::Reception;
 use super::running::Place;
 use crate::task::Policy;
@@ -91,7 +91,14 @@ async fn wait(engine: &Engine, place: &Place, slot: &mut Slot) {
     underway.note_waiting(true);
     let waiting = engine.alone.wait();
     slot.give_back();
-    let all = Arc::clone(&engine.slots).acquire_many_owned(engine.slot_count.into());
+    let all = async {
+        let all = Arc::clone(&engine.slots).acquire_many_owned(engine.slot_count.into());
+        let all = all.await;
+        // What waits for the result store has no slot, and would count a death all the same.
+        let places = settling_places(engine.slot_count);
+        let _ = engine.settling.acquire_many(places.into()).await;
+        all
+    };
     tokio::select! {
         biased;
         () = underway.stop.token().cancelled() => {}

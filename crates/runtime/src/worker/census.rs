@@ -3,13 +3,14 @@
 //!
 //! It asks the broker, not the management plugin, which lags by seconds and may be off. It decides nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::engine::Engine;
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Room};
 use crate::duration::seconds;
 use crate::ledger::{Entry, Gate, GateKind};
 use crate::vitals::{Census, LevelCensus};
@@ -55,6 +56,15 @@ async fn is_ours(engine: &Engine) -> bool {
     matches!(entered, Ok(Entry::Passed))
 }
 
+/// How many wait in rooms for a place in a limit. A ledger that is away knows of no rooms.
+async fn aside(engine: &Engine) -> Result<BTreeMap<Room, u64>, BrokerError> {
+    let rooms = engine.ledger.rooms(engine.queue).await.unwrap_or_default();
+    if rooms.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    engine.servers.broker.count_aside(&rooms).await
+}
+
 async fn count(
     engine: &Engine,
     number: u64,
@@ -67,10 +77,15 @@ async fn count(
     } else if number.is_multiple_of(OLDEST_EVERY) {
         *since = broker.oldest(queue).await?;
     }
+    let aside = aside(engine).await?;
+    let over_limit = |level| -> u64 {
+        let of_level = aside.iter().filter(|(room, _)| room.level() == level);
+        of_level.map(|(_, count)| count).sum()
+    };
     let levels = queue.every_level().rev().enumerate();
     let levels = levels.map(|(place, level)| LevelCensus {
         level,
-        ready: depth.ready.get(place).copied().unwrap_or_default(),
+        ready: depth.ready.get(place).copied().unwrap_or_default() + over_limit(level),
         consumers: depth.consumers.get(place).copied().unwrap_or_default(),
         oldest: since.get(place).copied().flatten(),
     });

@@ -119,9 +119,7 @@ impl Engine {
             rooms: Arc::default(),
             slots: Arc::new(Semaphore::new(plan.slots.into())),
             slot_count: plan.slots,
-            settling: Arc::new(Semaphore::new(
-                WITH_SETTLING.saturating_sub(plan.slots).into(),
-            )),
+            settling: Arc::new(Semaphore::new(settling_places(plan.slots).into())),
             in_use: Arc::default(),
             lease: plan.lease,
             unknown_wait: plan.unknown_wait,
@@ -134,6 +132,11 @@ impl Engine {
             interrupt: CancellationToken::new(),
         }
     }
+}
+
+/// How many attempts may wait for the result store without a slot.
+pub(super) fn settling_places(slots: u16) -> u16 {
+    WITH_SETTLING.saturating_sub(slots)
 }
 
 /// `render@host:4711-5f3c`: for people, and unique also among workers of one process.

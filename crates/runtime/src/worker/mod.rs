@@ -20,6 +20,7 @@ mod rooms;
 pub(crate) mod running;
 mod score;
 mod settle;
+mod trying;
 mod watchdog;
 
 use std::sync::Arc;

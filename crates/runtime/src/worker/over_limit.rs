@@ -95,21 +95,37 @@ pub(super) async fn hand_back(engine: &Engine, overdue: Taken) {
 
 /// Rooms that may hold what nobody alive knows of: those of limits that need no key.
 pub(super) fn suspect_rooms(engine: &Engine) {
+    for room in rooms_without_key(engine) {
+        engine.rooms.suspect(room);
+    }
+}
+
+fn rooms_without_key(engine: &Engine) -> Vec<Room> {
+    let mut rooms = Vec::new();
     for (name, task) in &engine.tasks {
         let limits = task.policy.limits.iter().flatten().enumerate();
         let gates = limits.filter_map(|(number, limit)| limit.gate(number, name, None));
         for gate in gates {
-            for level in engine.queue.every_level() {
-                engine
-                    .rooms
-                    .suspect(Room::of(engine.queue, level, &gate.name));
-            }
+            let levels = engine.queue.every_level();
+            rooms.extend(levels.map(|level| Room::of(engine.queue, level, &gate.name)));
+        }
+    }
+    rooms
+}
+
+/// Before they are needed: what comes into a new room holds its level up for a while.
+async fn make_rooms(engine: &Engine) {
+    for room in rooms_without_key(engine) {
+        if let Err(error) = engine.servers.broker.make_room(room).await {
+            tracing::warn!(%error, "rooms are made when they are needed");
+            return;
         }
     }
 }
 
 /// Takes from rooms as long as the worker takes anything: whenever fewer wait here than there is room for.
 pub(super) async fn fetch(engine: Arc<Engine>) {
+    make_rooms(&engine).await;
     loop {
         tokio::select! {
             () = engine.rooms.stirred() => {}

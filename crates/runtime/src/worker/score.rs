@@ -1,4 +1,5 @@
-//! Counts for the metrics what middleware does not see: messages that end without a run, and how each came to its end.
+//! Counts for the metrics what attempts came to once they were settled: what a handler did may still turn out to be too large.
+//! What ends without a run is counted, too.
 //! Labels are bounded: a task that nobody registered has one name for all.
 
 use sapari_telemetry::TaskMetrics;
@@ -29,9 +30,7 @@ impl Score {
     /// The attempt was settled.
     pub(super) fn settled(&self, engine: &Engine, reception: &Reception, ending: &Ending) {
         let task = name(engine, reception);
-        if !ending.ran {
-            self.0.ended_unrun(task, ending.outcome.word());
-        }
+        self.0.settled(task, ending.outcome.word());
         let reason = match &ending.outcome {
             Outcome::Dead { reason, .. } => Some(*reason),
             Outcome::Failed(_) => Some(DeadReason::Exhausted),

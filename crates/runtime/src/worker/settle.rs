@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sapari_telemetry::trace_id_of;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::Span;
 
 use super::conclude::{conclude, free_key, leave_gates, let_go, sent_on};
@@ -12,9 +12,9 @@ use super::engine::Engine;
 use super::log::report;
 use super::reception::Reception;
 use super::running::{Place, Underway};
+use super::trying::{LONGEST_PAUSE, keep_trying};
 use crate::broker::{Delivery, Obituary, Parcel, PublishError, Receipt};
 use crate::client::unix_seconds_after;
-use crate::duration::seconds;
 use crate::error::TaskError;
 use crate::history::{self, FailedAttempt};
 use crate::message::{Message, MessageId, Route, label};
@@ -22,11 +22,6 @@ use crate::middleware::trace;
 use crate::outcome::{DeadReason, Outcome};
 use crate::result::{Record, ResultError};
 use crate::task::Policy;
-
-/// How long a result store or broker that is away is waited for before the message is handed back.
-const KEEP_TRYING: Duration = seconds(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = seconds(5);
 
 /// What an attempt came to, and what settling needs to know beside it.
 pub(super) struct Ending {
@@ -93,7 +88,10 @@ pub(super) async fn settle(
             engine.score.settled(engine, &reception, &ending);
             finish(receipt, &ending, span).await;
         }
-        Ok(Last::HandBack) => give_up(receipt, &ending, span).await,
+        Ok(Last::HandBack) => {
+            engine.score.settled(engine, &reception, &ending);
+            give_up(receipt, &ending, span).await
+        }
         Err(why) => Box::pin(unsettled(engine, receipt, ending, &why, span)).await,
     }
 }
@@ -405,29 +403,6 @@ fn unpublished(error: PublishError) -> Unsettled {
         return Unsettled::Away(error.to_string());
     }
     Unsettled::Hopeless(DeadReason::Unpublishable, TaskError::permanent(error))
-}
-
-/// Tries until it works, the error says that it never will, or the time is up.
-async fn keep_trying<T, E, F>(
-    attempt: impl Fn() -> F,
-    may_pass: impl Fn(&E) -> bool,
-) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-    E: std::fmt::Display,
-{
-    let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match attempt().await {
-            Err(error) if may_pass(&error) && begun.elapsed() + pause < KEEP_TRYING => {
-                tracing::warn!(%error, "settling waits for a server");
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            other => return other,
-        }
-    }
 }
 
 async fn finish(receipt: Box<dyn Receipt>, ending: &Ending, span: &Span) {

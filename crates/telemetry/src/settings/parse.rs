@@ -2,6 +2,9 @@
 
 use super::error::SettingsError;
 
+/// The largest number that is taken.
+const MOST: usize = 1_000_000;
+
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 pub(super) struct Vars<'a> {
@@ -57,14 +60,14 @@ impl<'a> Vars<'a> {
         }
     }
 
-    /// A whole number from 1.
+    /// A whole number from 1, and not so large that room for it cannot be had.
     pub(super) fn positive(&self, variable: &str) -> Result<Option<usize>, SettingsError> {
         let Some(value) = self.get(variable) else {
             return Ok(None);
         };
         match value.parse() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(invalid(variable, value, "a whole number from 1")),
+            Ok(number) if (1..=MOST).contains(&number) => Ok(Some(number)),
+            _ => Err(invalid(variable, value, "a whole number from 1 to 1000000")),
         }
     }
 

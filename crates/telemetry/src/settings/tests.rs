@@ -289,3 +289,31 @@ fn switches_keep_the_names_of_the_python_services() {
     let wrong = read(&[("LOGFIRE_INSTRUMENT_REDIS_WORKERS", "maybe")]);
     assert!(wrong.is_err());
 }
+
+#[test]
+fn what_would_be_passed_over_in_silence_is_refused() {
+    let refused = [
+        ("ACME_LOG", "verbose"),
+        ("ACME_LOG", "inf"),
+        ("ACME_LOG", "info,hyper"),
+        ("OTEL_TRACES_SAMPLER", "foo"),
+        ("OTEL_TRACES_SAMPLER_ARG", "7"),
+        ("OTEL_TRACES_SAMPLER_ARG", "half"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "lz4"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "18446744073709551615"),
+    ];
+    for (variable, value) in refused {
+        let sentence = read(&[(variable, value)]).expect_err(variable).to_string();
+        assert!(sentence.contains(variable), "{sentence}");
+    }
+    let taken = [
+        ("ACME_LOG", "warn, acme=debug"),
+        ("ACME_LOG", "off"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.05"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+    ];
+    for pair in taken {
+        assert!(read(&[pair]).is_ok(), "{pair:?}");
+    }
+}

@@ -107,7 +107,9 @@ impl Lane {
         loop {
             match self.pump(&mut session, &deliveries).await {
                 End::OtherSize(size) => {
-                    if let Ok(()) = self.resize(&mut session, size, &deliveries).await {
+                    let resized = self.resize(&mut session, size, &deliveries).await;
+                    self.window.listens();
+                    if resized.is_ok() {
                         continue;
                     }
                     // What the first consumer still had would never be seen: a channel that closes gives it back.

@@ -316,6 +316,11 @@ impl Broker for RabbitBroker {
         self.ask(&action, self.rooms.take(room)).await
     }
 
+    async fn make_room(&self, room: Room) -> Result<(), BrokerError> {
+        let action = format!("make the waiting room {room} of {}", room.queue());
+        self.ask(&action, self.rooms.make(room)).await
+    }
+
     async fn count_aside(
         &self,
         rooms: &BTreeSet<Room>,

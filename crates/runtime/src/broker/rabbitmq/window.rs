@@ -14,6 +14,12 @@ use super::width::Width;
 /// lasts, no lower level is looked at.
 const REFILL: Duration = Duration::from_millis(20);
 
+/// How long the lane may take to tell the broker another size; while it does, no lower level is looked at either.
+const RESIZING: Duration = Duration::from_millis(500);
+
+/// How long the broker may take to send to a consumer of another size; over with the first that comes.
+const RESIZED: Duration = Duration::from_millis(100);
+
 /// The prefetch window of one lane.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -32,6 +38,10 @@ struct State {
     taken: usize,
     /// When a full window got room, or a new one opened; none when something came since.
     room_since: Option<Instant>,
+    /// Since when the lane has been telling the broker another size: nothing comes meanwhile.
+    resizing: Option<Instant>,
+    /// Since when a consumer of another size waits for its first message.
+    resized: Option<Instant>,
 }
 
 impl State {
@@ -49,6 +59,8 @@ impl Window {
                 width: Width::fixed(size, now),
                 taken: 0,
                 room_since: Some(now),
+                resizing: None,
+                resized: None,
             }),
             other_wanted: Notify::new(),
         }
@@ -80,16 +92,20 @@ impl Window {
         if wanted == state.size {
             return None;
         }
-        // While the lane tells the broker, nothing comes.
-        state.room_since = Some(Instant::now());
+        state.resizing = Some(Instant::now());
         Some(wanted)
     }
 
     /// The broker was told: what it sends from now on follows this size.
     pub(super) fn resized(&self, size: u16) {
+        self.state().size = size;
+    }
+
+    /// The lane listens again, whether or not it could tell the broker.
+    pub(super) fn listens(&self) {
         let mut state = self.state();
-        state.size = size;
-        state.room_since = Some(Instant::now());
+        state.resizing = None;
+        state.resized = Some(Instant::now());
     }
 
     /// Whether more are held than suit long tasks.
@@ -107,6 +123,9 @@ impl Window {
     pub(super) fn take(&self) {
         let mut state = self.state();
         state.taken += 1;
+        if state.resized.take().is_some() {
+            state.room_since = Some(Instant::now());
+        }
         // One of several freed places may be filled and the others not yet.
         let full = state.is_full();
         let expecting = !full && state.room_since.is_some_and(|at| at.elapsed() < REFILL);
@@ -143,8 +162,14 @@ impl Window {
 
     /// Until when more may be on its way; none when the broker had room and sent nothing.
     pub(super) fn expects_until(&self) -> Option<Instant> {
-        let until = self.state().room_since? + REFILL;
-        (until > Instant::now()).then_some(until)
+        let (state, now) = (self.state(), Instant::now());
+        if state.resizing.is_some_and(|at| at + RESIZING > now) {
+            return Some(now + REFILL);
+        }
+        let resized = state.resized.map(|at| at + RESIZED);
+        let room = state.room_since.map(|at| at + REFILL);
+        let until = resized.max(room)?;
+        (until > now).then_some(until)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -38,7 +38,6 @@ use crate::propagation;
 use crate::settings::{Dialect, Settings};
 use crate::spans::SpanPath;
 use crate::spans::bounded::{BoundedProcessor, Lost};
-use crate::spans::logfire;
 use crate::spans::pending::PendingProcessor;
 use crate::switches;
 use crate::tree::TreeStyle;
@@ -141,11 +140,10 @@ fn tracer_provider(
             name: out.receiver,
             lost: Arc::clone(&lost),
         });
+        let bounded = BoundedProcessor::new(out.exporter, settings.batch, lost);
         path = match out.dialect {
-            Dialect::Plain => path.to(BoundedProcessor::new(out.exporter, settings.batch, lost)),
+            Dialect::Plain => path.to(bounded),
             Dialect::Logfire => {
-                let exporter = logfire::Dialect(out.exporter);
-                let bounded = BoundedProcessor::new(exporter, settings.batch, lost);
                 let pending = PendingProcessor::around(bounded, resource);
                 path.to(pending.map_err(InitError::Thread)?)
             }

@@ -78,9 +78,9 @@ impl TaskMetrics {
     }
 
     /// Counters of a task begin at nothing, so that its first failure is seen to be one.
-    pub fn expect_task(&self, task: &str, outcomes: &[&'static str]) {
+    pub fn expect_task(&self, task: &'static str, outcomes: &[&'static str]) {
         for outcome in outcomes {
-            let task = KeyValue::new("task", task.to_owned());
+            let task = KeyValue::new("task", task);
             self.tasks
                 .add(0, &[task, KeyValue::new("outcome", *outcome)]);
         }
@@ -96,15 +96,15 @@ impl TaskMetrics {
     }
 
     /// An attempt was settled, or a message without one: `task` is `unknown` when nobody registered it.
-    pub fn settled(&self, task: &str, outcome: &'static str) {
-        let task = KeyValue::new("task", task.to_owned());
+    pub fn settled(&self, task: &'static str, outcome: &'static str) {
+        let task = KeyValue::new("task", task);
         self.tasks
             .add(1, &[task, KeyValue::new("outcome", outcome)]);
     }
 
     /// A message came to its end, after so many attempts.
-    pub fn ended(&self, task: &str, attempts: u32) {
-        let task = KeyValue::new("task", task.to_owned());
+    pub fn ended(&self, task: &'static str, attempts: u32) {
+        let task = KeyValue::new("task", task);
         self.attempts.record(attempts.into(), &[task]);
     }
 

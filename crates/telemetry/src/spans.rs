@@ -5,6 +5,7 @@
 
 pub(crate) mod bounded;
 pub(crate) mod correlation;
+pub(crate) mod edited;
 pub(crate) mod logfire;
 pub(crate) mod pending;
 pub(crate) mod scrub;

@@ -2,7 +2,7 @@
 //! attributes are made.
 //!
 //! The switches keep the names they have in the Python services, so that an existing `.env` works. Values of commands and
-//! prompts never stand on a span: see [`prompt_hash`].
+//! prompts never stand on a span: a caller gives a hash of its prompt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -147,7 +147,7 @@ pub struct LlmSpan<'a> {
     pub provider: &'a str,
     /// The model that is asked for.
     pub model: &'a str,
-    /// Of the prompt: see [`prompt_hash`].
+    /// Tells equal prompts from different ones, without what stands in them.
     pub prompt_hash: &'a str,
 }
 
@@ -195,32 +195,5 @@ pub fn record_usage(span: &Span, usage: LlmUsage<'_>) {
     span.record("gen_ai.usage.output_tokens", number(usage.output_tokens));
     if let Some(cost) = usage.cost {
         span.record("operation.cost", cost);
-    }
-}
-
-/// Tells equal prompts from different ones without saying what stands in them: 64 bits, in hex. FNV-1a, so that it is the same in every
-/// process and version; it is no protection for a prompt that can be guessed.
-#[must_use]
-pub fn prompt_hash(prompt: &str) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-    format!("{:016x}", prompt.bytes().fold(OFFSET, step))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_those_of_the_published_algorithm() {
-        let table = [
-            ("", "cbf29ce484222325"),
-            ("a", "af63dc4c8601ec8c"),
-            ("foobar", "85944171f73967e8"),
-        ];
-        for (prompt, expected) in table {
-            assert_eq!(prompt_hash(prompt), expected, "{prompt:?}");
-        }
     }
 }

@@ -1,10 +1,9 @@
 //! Deadlines of the message as a whole, and handlers that block.
 
 use sapari_runtime::broker::Broker;
-use sapari_runtime::ledger::{Busy, Ledger};
-use sapari_runtime::message::MessageId;
-use sapari_runtime::result::{ResultError, Results};
+use sapari_runtime::ledger::Busy;
 
+use super::closed::ClosedResults;
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -82,6 +81,36 @@ struct Blocking {
 #[derive(Clone, Default)]
 struct Gate(Arc<std::sync::Mutex<()>>);
 
+/// A gate that blocks whoever comes.
+struct Shut {
+    open: std::sync::mpsc::Sender<()>,
+    holding: std::thread::JoinHandle<()>,
+}
+
+impl Gate {
+    /// Shuts it before this returns. A thread of its own holds it: a lock does not go from one thread to another.
+    fn shut(&self) -> Shut {
+        let (gate, barrier) = (self.0.clone(), Arc::new(std::sync::Barrier::new(2)));
+        let (open, opened) = std::sync::mpsc::channel::<()>();
+        let held = Arc::clone(&barrier);
+        let holding = std::thread::spawn(move || {
+            let _held = gate.lock().expect("free");
+            held.wait();
+            // An error means that the test has ended.
+            let _ = opened.recv();
+        });
+        barrier.wait();
+        Shut { open, holding }
+    }
+}
+
+impl Shut {
+    fn open(self) {
+        drop(self.open);
+        self.holding.join().expect("no panic");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn handler_ignores_its_timeout() {
     let (house, state) = (
@@ -91,20 +120,7 @@ async fn handler_ignores_its_timeout() {
             gate: Gate::default(),
         },
     );
-    let closed = state.gate.clone();
-    let closed = tokio::task::spawn_blocking(move || {
-        let (opened, wait) = std::sync::mpsc::channel::<()>();
-        let hold = std::thread::spawn(move || {
-            let _held = closed.0.lock().expect("free");
-            // An error means that the test has ended.
-            let _ = wait.recv();
-        });
-        (opened, hold)
-    });
-    let (open, hold) = closed.await.expect("no panic");
-    while state.gate.0.try_lock().is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let shut = state.gate.shut();
     let worker = Worker::new(QUEUE, state.clone())
         .task::<block>()
         .task::<work>()
@@ -136,53 +152,13 @@ async fn handler_ignores_its_timeout() {
     tokio::time::timeout(seconds(20), seen)
         .await
         .expect("the registry says that it is stuck");
-    drop(open);
-    hold.join().expect("no panic");
+    shut.open();
     let ended = stuck.into_any().record().within(seconds(20)).await;
     assert!(ended.is_ok(), "it ends after all, once: {ended:?}");
     let again = house.tasks().kick(short(3)).await.expect("kicked");
     assert_eq!(again.output().within(seconds(20)).await.expect("runs"), 3);
     at_work.drained().await;
     assert_eq!(state.board.most(), 1);
-}
-
-/// Results that are saved when the test lets them be.
-#[derive(Debug, Clone)]
-struct SlowResults {
-    inner: MemoryResults,
-    open: watch::Sender<bool>,
-}
-
-#[async_trait]
-impl Results for SlowResults {
-    async fn save(
-        &self,
-        id: &MessageId,
-        record: &Record,
-        ttl: Duration,
-    ) -> Result<(), ResultError> {
-        let mut opened = self.open.subscribe();
-        opened
-            .wait_for(|open| *open)
-            .await
-            .expect("the store lives");
-        self.inner.save(id, record, ttl).await
-    }
-    async fn load(&self, id: &MessageId) -> Result<Option<Record>, ResultError> {
-        self.inner.load(id).await
-    }
-    async fn forget(&self, id: &MessageId) -> Result<(), ResultError> {
-        self.inner.forget(id).await
-    }
-    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
-        self.inner.wait(id).await
-    }
-    fn ledger(&self) -> Arc<dyn Ledger> {
-        self.inner.ledger()
-    }
-    async fn ping(&self) -> Result<(), ResultError> {
-        self.inner.ping().await
-    }
 }
 
 /// Ends at once, and would be stuck as soon as `block` would.
@@ -206,28 +182,13 @@ async fn quick(_args: Quick, State(board): State<Board>) -> TaskResult<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_handler_that_has_ended_is_not_stuck_however_long_its_result_waits() {
     let house = House::new();
-    let results = SlowResults {
-        inner: house.results.clone(),
-        open: watch::Sender::new(false),
-    };
+    let results = ClosedResults::around(&house.results);
     let state = Blocking {
         board: Board::default(),
         gate: Gate::default(),
     };
-    let (open, closed) = std::sync::mpsc::channel::<()>();
-    let (gate, shut) = (state.gate.clone(), Arc::new(std::sync::Barrier::new(2)));
-    let holding = Arc::clone(&shut);
-    let hold = std::thread::spawn(move || {
-        let _held = gate.0.lock().expect("free");
-        holding.wait();
-        // An error means that the test has ended.
-        let _ = closed.recv();
-    });
-    shut.wait();
-    let servers = Servers {
-        results: Arc::new(results.clone()),
-        ..house.servers()
-    };
+    let shut = state.gate.shut();
+    let servers = results.in_place_of(house.servers());
     let worker = Worker::new(QUEUE, state.clone())
         .task::<quick>()
         .task::<block>()
@@ -256,9 +217,8 @@ async fn a_handler_that_has_ended_is_not_stuck_however_long_its_result_waits() {
         .expect("found stuck");
     let settling = running.iter().find(|busy| busy.id == *quick.id());
     assert_eq!(settling.map(|busy| busy.stuck), Some(false), "{running:?}");
-    results.open.send_replace(true);
-    drop(open);
-    hold.join().expect("no panic");
+    results.open();
+    shut.open();
     quick.output().within(seconds(20)).await.expect("saved");
     shutdown.cancel();
     working.await.expect("no panic").expect("ends well");

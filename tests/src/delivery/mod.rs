@@ -5,6 +5,7 @@ mod alone;
 mod bounds;
 mod cancelling;
 mod claiming;
+mod closed;
 mod deadlines;
 mod limiting;
 mod operating;

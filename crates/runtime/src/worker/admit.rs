@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::engine::Engine;
 use super::plan::Registered;
 use super::reception::Reception;
 use super::running::{Place, Underway};
+use super::trying::Patience;
 use crate::broker::{Beside, Room};
 use crate::duration::{hours, seconds};
 use crate::error::TaskError;
@@ -18,10 +19,6 @@ use crate::outcome::{Cancelled, DeadReason, Outcome};
 use crate::stop::{Stop, StopReason};
 use crate::task::Policy;
 
-/// How long a ledger that is away is waited for before the message is handed back.
-const KEEP_ASKING: Duration = seconds(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = seconds(5);
 /// How long a copy stays away whose message is under way in this very process.
 const HERE_ALREADY: Duration = seconds(1);
 /// How long one behind another waits if nobody tells it that its turn has come.
@@ -340,8 +337,7 @@ async fn asking<T, F>(engine: &Engine, ask: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, LedgerError>>,
 {
-    let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::new();
     loop {
         if engine.interrupt.is_cancelled() {
             return None;
@@ -350,16 +346,15 @@ where
             Ok(answer) => return Some(answer),
             Err(error) => error,
         };
-        if begun.elapsed() + pause >= KEEP_ASKING {
+        let Some(pause) = patience.next() else {
             tracing::warn!(%error, "a message cannot begin: handed back");
             return None;
-        }
+        };
         tracing::warn!(%error, "a message waits to begin until the ledger answers");
         tokio::select! {
             () = sleep(pause) => {}
             () = engine.interrupt.cancelled() => return None,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -45,10 +45,11 @@ impl Score {
     }
 }
 
-fn name<'a>(engine: &Engine, reception: &'a Reception) -> &'a str {
-    match &reception.message {
-        Err(_) => "undecodable",
-        Ok(message) if engine.tasks.contains_key(message.task.as_str()) => &message.task,
-        Ok(_) => "unknown",
-    }
+/// The name as it was registered, which costs no allocation.
+fn name(engine: &Engine, reception: &Reception) -> &'static str {
+    let Ok(message) = &reception.message else {
+        return "undecodable";
+    };
+    let registered = engine.tasks.get_key_value(message.task.as_str());
+    registered.map_or("unknown", |(name, _)| name)
 }

@@ -15,13 +15,15 @@ use reqwest::blocking::Client;
 use super::error::InitError;
 use super::report::Reporting;
 use crate::settings::{Dialect, OtlpTarget};
-use crate::spans::scrub::Scrubbed;
+use crate::spans::edited::{Edit, Edited};
+use crate::spans::logfire::translate;
+use crate::spans::scrub::scrub;
 
 pub(super) type Metrics = Reporting<MetricExporter>;
 
-/// The way out for spans to one receiver, without secrets.
+/// The way out for spans to one receiver: without secrets, in its dialect.
 pub(super) struct Spans {
-    pub(super) exporter: Scrubbed<Reporting<SpanExporter>>,
+    pub(super) exporter: Edited<Reporting<SpanExporter>>,
     pub(super) dialect: Dialect,
     /// Where it is, without path and secrets: a label of what it lost.
     pub(super) receiver: String,
@@ -85,10 +87,20 @@ fn span_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Spans, InitError
         .build()
         .map_err(|source| failed(endpoint, source))?;
     Ok(Spans {
-        exporter: Scrubbed(Reporting::new(exporter, "traces", endpoint)),
+        exporter: Edited {
+            exporter: Reporting::new(exporter, "traces", endpoint),
+            edits: edits(target.dialect),
+        },
         dialect: target.dialect,
         receiver: receiver(endpoint),
     })
+}
+
+fn edits(dialect: Dialect) -> &'static [Edit] {
+    match dialect {
+        Dialect::Plain => &[scrub],
+        Dialect::Logfire => &[translate, scrub],
+    }
 }
 
 fn metric_exporter(target: &OtlpTarget, endpoint: &str) -> Result<Metrics, InitError> {

@@ -1,14 +1,10 @@
 //! Takes secrets out of spans before they leave the process.
 //!
-//! Works on the batch, on the exporter's thread: a task does not wait for it. It looks at attributes of spans and of their
-//! events; names are of low cardinality and are left alone, as Logfire's SDK leaves them.
-
-use std::time::Duration;
+//! It looks at attributes of spans and of their events; names are of low cardinality and are left alone, as Logfire's SDK
+//! leaves them.
 
 use opentelemetry::{KeyValue, Value};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::secrets::found;
 
@@ -28,30 +24,8 @@ const SAFE: [&str; 11] = [
     "gen_ai.usage.",
 ];
 
-/// An exporter that gets no secrets.
-#[derive(Debug)]
-pub(crate) struct Scrubbed<E>(pub(crate) E);
-
-impl<E: SpanExporter> SpanExporter for Scrubbed<E> {
-    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        batch.iter_mut().for_each(scrub);
-        self.0.export(batch).await
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
-    }
-}
-
-fn scrub(span: &mut SpanData) {
+/// Takes out what speaks of a secret, of the span and of its events.
+pub(crate) fn scrub(span: &mut SpanData) {
     span.attributes.iter_mut().for_each(scrub_pair);
     for event in &mut span.events.events {
         event.attributes.iter_mut().for_each(scrub_pair);

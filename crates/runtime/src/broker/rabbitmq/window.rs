@@ -36,12 +36,10 @@ struct State {
     /// As it should be told.
     width: Width,
     taken: usize,
-    /// When a full window got room, or a new one opened; none when something came since.
-    room_since: Option<Instant>,
+    /// Until when something may be on its way: a full window got room, or a new one opened. None when it came, or did not.
+    expected_until: Option<Instant>,
     /// Since when the lane has been telling the broker another size: nothing comes meanwhile.
     resizing: Option<Instant>,
-    /// Since when a consumer of another size waits for its first message.
-    resized: Option<Instant>,
 }
 
 impl State {
@@ -58,9 +56,8 @@ impl Window {
                 size,
                 width: Width::fixed(size, now),
                 taken: 0,
-                room_since: Some(now),
+                expected_until: Some(now + REFILL),
                 resizing: None,
-                resized: None,
             }),
             other_wanted: Notify::new(),
         }
@@ -105,7 +102,7 @@ impl Window {
     pub(super) fn listens(&self) {
         let mut state = self.state();
         state.resizing = None;
-        state.resized = Some(Instant::now());
+        state.expected_until = Some(Instant::now() + RESIZED);
     }
 
     /// Whether more are held than suit long tasks.
@@ -123,20 +120,17 @@ impl Window {
     pub(super) fn take(&self) {
         let mut state = self.state();
         state.taken += 1;
-        if state.resized.take().is_some() {
-            state.room_since = Some(Instant::now());
-        }
         // One of several freed places may be filled and the others not yet.
-        let full = state.is_full();
-        let expecting = !full && state.room_since.is_some_and(|at| at.elapsed() < REFILL);
-        state.room_since = expecting.then(Instant::now);
+        let (full, now) = (state.is_full(), Instant::now());
+        let expecting = !full && state.expected_until.is_some_and(|until| until > now);
+        state.expected_until = expecting.then(|| now + REFILL);
     }
 
     /// Something is about to be settled. A window that was full may have kept the broker from sending more.
     pub(super) fn expect_room(&self) {
         let mut state = self.state();
         if state.is_full() {
-            state.room_since = Some(Instant::now());
+            state.expected_until = Some(Instant::now() + REFILL);
         }
     }
 
@@ -144,7 +138,7 @@ impl Window {
     pub(super) fn give(&self, count: usize) {
         let (mut state, now) = (self.state(), Instant::now());
         if state.is_full() {
-            state.room_since = Some(now);
+            state.expected_until = Some(now + REFILL);
         }
         state.taken = state.taken.saturating_sub(count);
         state.width.settled(count, now);
@@ -157,7 +151,7 @@ impl Window {
     pub(super) fn reset(&self) {
         let mut state = self.state();
         state.taken = 0;
-        state.room_since = Some(Instant::now());
+        state.expected_until = Some(Instant::now() + REFILL);
     }
 
     /// Until when more may be on its way; none when the broker had room and sent nothing.
@@ -166,10 +160,7 @@ impl Window {
         if state.resizing.is_some_and(|at| at + RESIZING > now) {
             return Some(now + REFILL);
         }
-        let resized = state.resized.map(|at| at + RESIZED);
-        let room = state.room_since.map(|at| at + REFILL);
-        let until = resized.max(room)?;
-        (until > now).then_some(until)
+        state.expected_until.filter(|until| *until > now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -28,7 +28,7 @@ async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
     let broker = connect(&chosen.servers, queue).await?;
     let done = match command {
         Dead::List(_) => list(&letters(&*broker, chosen).await?),
-        Dead::Show(_) => letters(&*broker, chosen).await?.iter().try_for_each(show),
+        Dead::Show(_) => show_all(&letters(&*broker, chosen).await?, chosen),
         Dead::Replay(_) => replay(&*broker, chosen, queue).await,
         Dead::Drop(_) => drop_for_good(&*broker, chosen, queue).await,
     };
@@ -46,6 +46,18 @@ impl Chosen {
 
     fn limit(&self) -> usize {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    /// Whoever names a letter means it: that it is not there is no success.
+    fn found(&self, how_many: usize) -> Result<(), Failure> {
+        let Some(id) = self.id.as_deref().filter(|_| how_many == 0) else {
+            return Ok(());
+        };
+        let (role, limit) = (self.role, self.limit);
+        Err(Exit::Failed.with(format!(
+            "no dead letter of {role} with the id {id} and what else was asked for is among the oldest {limit}; \
+             `sapari task {id}` says how it ended, `--limit` looks at more"
+        )))
     }
 }
 
@@ -93,6 +105,11 @@ fn row(letter: &DeadLetter, now: u64) -> [String; 6] {
     .map(|cell| plain(&cell))
 }
 
+fn show_all(letters: &[DeadLetter], chosen: &Chosen) -> Result<(), Failure> {
+    letters.iter().try_for_each(show)?;
+    chosen.found(letters.len())
+}
+
 fn show(letter: &DeadLetter) -> Result<(), Failure> {
     let body = serde_json::from_slice(&letter.body)
         .unwrap_or_else(|_| json!(String::from_utf8_lossy(&letter.body)));
@@ -108,7 +125,7 @@ async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<()
             forgotten.map_err(|error| Exit::Unavailable.because(&error))?;
         }
     }
-    let (mut replayed, mut hopeless) = (0_u32, Vec::new());
+    let (mut replayed, mut hopeless) = (0_usize, Vec::new());
     let mut judge = |letter: &DeadLetter| match chosen.wants(letter).then(|| letter.replay(queue)) {
         None => Verdict::Keep,
         Some(Ok(parcel)) => {
@@ -124,13 +141,13 @@ async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<()
     reviewed.map_err(|error| unavailable(&error))?;
     line(format_args!("{replayed} replayed"))?;
     match hopeless.as_slice() {
-        [] => Ok(()),
+        [] => chosen.found(replayed),
         some => Err(Exit::Failed.with(format!("left where they are: {}", some.join("; ")))),
     }
 }
 
 async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<(), Failure> {
-    let mut dropped = 0_u32;
+    let mut dropped = 0_usize;
     let mut judge = |letter: &DeadLetter| {
         if chosen.wants(letter) {
             dropped += 1;
@@ -140,5 +157,6 @@ async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Re
     };
     let reviewed = broker.review_dead(queue, chosen.limit(), &mut judge).await;
     reviewed.map_err(|error| unavailable(&error))?;
-    line(format_args!("{dropped} dropped"))
+    line(format_args!("{dropped} dropped"))?;
+    chosen.found(dropped)
 }

@@ -110,7 +110,8 @@ async fn worker_killed_hundreds_over_a_limit_keep_their_order_and_leave_no_room_
         tally.again <= tally.in_flight,
         "more than the kill explains"
     );
-    assert!(moved[CROWD / 2] <= IN_TWO_WORKERS, "{moved:?}");
+    let order = in_order(&ids, &notes);
+    assert!(moved[CROWD / 2] <= IN_TWO_WORKERS, "{order:?}");
 }
 
 /// A single broker before version 4 forgets young queues when it is killed: what is said to be stored must not be in one.
@@ -151,20 +152,25 @@ async fn in_rooms(client: &Client, expected: impl Fn(u64) -> bool) {
     timeout(PATIENCE, counting).await.expect("in time");
 }
 
-/// By how many places each started too early or too late, the least first.
-fn displaced(ids: &[MessageId], notes: &[Note]) -> Vec<usize> {
-    let mut started: Vec<&str> = Vec::new();
+/// Which number was kicked as what, and by which worker it was started, in the order of the starts.
+fn in_order(ids: &[MessageId], notes: &[Note]) -> Vec<(usize, u32)> {
+    let mut started: Vec<(usize, u32)> = Vec::new();
     for note in notes.iter().filter(|note| note.moment == "begun") {
-        if !started.contains(&&*note.id) {
-            started.push(&note.id);
+        let number = ids.iter().position(|id| id.as_str() == note.id);
+        let number = number.expect("it was kicked here");
+        if !started.iter().any(|(other, _)| *other == number) {
+            started.push((number, note.pid));
         }
     }
-    let place = |id: &MessageId| started.iter().position(|other| *other == id.as_str());
-    let moved = ids
-        .iter()
-        .enumerate()
-        .filter_map(|(number, id)| Some(place(id)?.abs_diff(number)));
-    let mut moved: Vec<usize> = moved.collect();
+    started
+}
+
+/// By how many places each started too early or too late, the least first.
+fn displaced(ids: &[MessageId], notes: &[Note]) -> Vec<usize> {
+    let started = in_order(ids, notes).into_iter().enumerate();
+    let mut moved: Vec<usize> = started
+        .map(|(place, (number, _))| place.abs_diff(number))
+        .collect();
     moved.sort_unstable();
     moved
 }

@@ -70,6 +70,14 @@ async fn a_dead_task_is_found_mended_and_run_again() {
     settled_depth(&*broker, Role::Render.queue(), |depth| depth.dead == 0).await;
     let empty = dead(&space, &["list"]).await;
     assert_eq!(empty.stdout.len(), 1, "only the head: {empty:?}");
+    let gone = ["dead", "show", "render", "--id", &render.id, "--limit", "7"];
+    let gone = space.sapari(&gone).ended().await;
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    let said = gone.stderr.join("\n");
+    assert!(
+        said.contains(&render.id) && said.contains("oldest 7"),
+        "{said}"
+    );
     drop(worker);
 }
 

@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::health::HealthAddr;
 use super::{Program, Setting, Settings};
+use crate::worker::{LONGEST_LEASE, SHORTEST_LEASE};
 
 pub(super) const ROLE: &str = "role";
 pub(super) const EXPLAIN: &str = "explain";
@@ -153,7 +154,15 @@ fn unknown_wait(app: &str) -> Arg {
 
 fn lease(app: &str) -> Arg {
     let help = "How long a message waits after the worker that ran it was killed; claims are renewed three times as often";
-    duration(app, LEASE).default_value("9s").help(help)
+    let within = |text: &str| {
+        let lease = crate::duration::parse(text)?;
+        if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
+            return Ok(lease);
+        }
+        Err("a lease is between 1s and 24h".to_owned())
+    };
+    let arg = duration(app, LEASE).value_parser(ValueParser::new(within));
+    arg.default_value("9s").help(help)
 }
 
 fn aging(app: &str) -> Arg {

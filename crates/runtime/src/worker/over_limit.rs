@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::admit::Closed;
 use super::attempt::Slot;
@@ -20,6 +20,8 @@ use crate::broker::{BrokerError, Delivery, Parcel, Receipt, Room};
 
 /// How often rooms are looked after when nothing stirs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a worker that starts waits for its rooms.
+const FIRST_ROOMS: Duration = Duration::from_secs(3);
 /// How long a broker that cannot be asked is left alone.
 const AWAY: Duration = Duration::from_secs(5);
 
@@ -111,6 +113,13 @@ fn rooms_without_key(engine: &Engine) -> Vec<Room> {
         }
     }
     rooms
+}
+
+/// Before anything is taken, or what this worker took would wait for its rooms while others, who have theirs, go on. For a while only:
+/// [`fetch`] makes the rest.
+pub(super) async fn make_first_rooms(engine: &Engine) {
+    // Late is no error: then messages wait for their room, as those of a new key do.
+    let _ = timeout(FIRST_ROOMS, make_rooms(engine)).await;
 }
 
 /// Before they are needed: what comes into a new room holds its level up for a while.

@@ -26,6 +26,10 @@ type Running = Pin<Box<dyn Future<Output = TaskResult<Box<RawValue>>> + Send>>;
 type Run = Arc<dyn Fn(Arc<Message>, TaskContext) -> Running + Send + Sync>;
 type Gates = Arc<dyn Fn(&Message) -> Vec<Gate> + Send + Sync>;
 
+/// The shortest lease: a third of it must be long enough for a renewal.
+pub(crate) const SHORTEST_LEASE: Duration = seconds(1);
+/// The longest lease.
+pub(crate) const LONGEST_LEASE: Duration = hours(24);
 /// How long a claim outlives its worker: so long a message waits after its worker was killed.
 const LEASE: Duration = seconds(9);
 /// How long a rolling deploy may take before a task that only new workers know is taken for a mistake.
@@ -175,7 +179,7 @@ impl Plan {
     /// Sets how long a claim outlives its worker; at least a second, and a day at most.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.clamp(seconds(1), hours(24));
+        self.lease = lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
         self
     }
 

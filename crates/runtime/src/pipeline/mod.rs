@@ -12,6 +12,7 @@ mod checkpoint;
 pub mod conformance;
 mod context;
 mod depot;
+mod finished;
 mod graph;
 mod inputs;
 mod kept;
@@ -50,7 +51,7 @@ use crate::context::TaskContext;
 use crate::error::TaskResult;
 use crate::task::Task;
 use builder::Dag;
-use run::Finished;
+use finished::Finished;
 
 /// A DAG of steps from `In`, the task, to `Out`, with `Deps` at hand.
 ///

@@ -12,31 +12,18 @@ use tokio::time::Instant;
 use super::builder::Dag;
 use super::checkpoint::Fingerprint;
 use super::context::Shared;
+use super::finished::Finished;
 use super::kept::{Kept, Resumed, spare};
 use super::progress::{Track, Weighed};
-use super::report::{Report, StepFailure, StepOutcome, StepReport};
+use super::report::{StepFailure, StepOutcome, StepReport};
 use super::skip::Skip;
 use super::spec::OnError;
 use super::step::{self, Came, Turn, outcome_of, unbegun};
-use super::usage::{Purse, Spent};
+use super::usage::Purse;
 use super::verdict::{End, Ended, result_of};
-use super::work::{Fork, Given, Node, Value};
+use super::work::{Fork, Given, Node};
 use crate::context::TaskContext;
-use crate::error::TaskResult;
-use crate::ledger::LastRun;
-use crate::message::unix_seconds;
 use crate::task::Task;
-
-/// What a run came to, whatever the type of its output.
-pub(super) struct Finished {
-    pub(super) result: TaskResult<Value>,
-    pub(super) steps: Vec<StepReport>,
-    pub(super) spent: Spent,
-    pub(super) critical_path: Vec<&'static str>,
-    pub(super) ended_by: Option<&'static str>,
-    stopped: bool,
-    took: Duration,
-}
 
 impl<In: Task, Deps: Send + Sync + 'static> Dag<In, Deps> {
     pub(super) async fn run(&self, cx: &TaskContext, deps: Deps, task: In) -> Finished {
@@ -403,53 +390,5 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             .collect();
         path.reverse();
         path
-    }
-}
-
-impl Finished {
-    /// The word for it on the span.
-    pub(super) fn word(&self) -> &'static str {
-        match &self.result {
-            Ok(_) if self.ended_by.is_some() => "ended",
-            Ok(_) => "done",
-            Err(_) if self.stopped => "stopped",
-            Err(_) => "failed",
-        }
-    }
-
-    pub(super) fn failed_steps(&self) -> Vec<&'static str> {
-        let failed = |step: &&StepReport| {
-            matches!(step.outcome, StepOutcome::Failed | StepOutcome::TimedOut)
-        };
-        self.steps
-            .iter()
-            .filter(failed)
-            .map(|step| step.id)
-            .collect()
-    }
-
-    fn last_run(&self) -> LastRun {
-        let ran =
-            |step: &&StepReport| matches!(step.outcome, StepOutcome::Done | StepOutcome::Resumed);
-        let steps = self.steps.iter().filter(ran);
-        LastRun {
-            at: unix_seconds(),
-            seconds: self.took.as_secs_f64(),
-            critical_path: self.critical_path.iter().map(ToString::to_string).collect(),
-            steps: steps
-                .map(|step| (step.id.to_owned(), step.took.as_secs_f64()))
-                .collect(),
-        }
-    }
-
-    pub(super) fn into_report<Out>(self, typed: impl FnOnce(Value) -> Out) -> Report<Out> {
-        Report {
-            output: self.result.map(typed),
-            steps: self.steps,
-            spent: self.spent,
-            critical_path: self.critical_path,
-            ended_by: self.ended_by,
-            took: self.took,
-        }
     }
 }

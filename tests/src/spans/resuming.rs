@@ -157,7 +157,7 @@ publish cut [producer]
 │     ├─ step.apply  step.depends_on=fetch,name step.attempt=1 step.outcome=done
 │     └─ step.store  step.depends_on=apply step.attempt=1 step.outcome=failed  ✗ Error: the storage is full
 └─ taskiq.cut [consumer]  taskiq.attempt=2 taskiq.outcome=done
-   └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=apply,store
+   └─ desk.pipeline  pipeline.outcome=done pipeline.critical_path=store
       ├─ step.probe  step.depends_on= step.attempt=0 step.outcome=resumed
       ├─ step.fetch  step.depends_on=probe step.attempt=0 step.outcome=resumed
       ├─ step.name  step.depends_on= step.attempt=0 step.outcome=skipped step.reason=all that need it were finished before

@@ -43,9 +43,14 @@ impl Finished {
             .collect()
     }
 
+    /// Whether all of it was run.
+    pub(super) fn is_typical(&self) -> bool {
+        let mut steps = self.steps.iter();
+        self.ended_by.is_none() && steps.all(|step| step.outcome != StepOutcome::Resumed)
+    }
+
     pub(super) fn last_run(&self) -> LastRun {
-        let ran =
-            |step: &&StepReport| matches!(step.outcome, StepOutcome::Done | StepOutcome::Resumed);
+        let ran = |step: &&StepReport| step.outcome == StepOutcome::Done;
         let steps = self.steps.iter().filter(ran);
         LastRun {
             at: unix_seconds(),

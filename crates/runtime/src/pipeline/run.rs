@@ -42,8 +42,11 @@ impl<In: Task, Deps: Send + Sync + 'static> Dag<In, Deps> {
         let run = Run::new(self, &shared, &kept);
         let finished = run.finish_all(began).await;
         if finished.result.is_ok() {
-            let last = || finished.last_run();
-            cx.shelf().tell(self.name, last).await;
+            // One that was resumed says nothing of how long it takes.
+            if finished.is_typical() {
+                let last = || finished.last_run();
+                cx.shelf().tell(self.name, last).await;
+            }
         } else {
             kept.put_spent(&shared).await;
         }
@@ -124,13 +127,20 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
                 self.ready.insert(step);
             }
         }
+        let mut there = Vec::new();
         for (step, resumed) in spared.resumed.into_iter().enumerate() {
-            if let Some(resumed) = resumed {
-                self.resume(step, resumed);
-            } else if spared.unneeded[step] {
-                self.skip(step, "all that need it were finished before".to_owned());
-            }
+            let ended = match resumed {
+                Some(resumed) => self.resumed(step, resumed),
+                None if spared.unneeded[step] => {
+                    self.skipped(step, "all that need it were finished before".to_owned())
+                }
+                None => continue,
+            };
+            self.write_down(step, ended);
+            there.push(step);
         }
+        // Only now: what follows from one of them may be there as well.
+        there.into_iter().for_each(|step| self.let_go_on(step));
     }
 
     /// The next step that may begin. One that turns out to have been finished by an earlier attempt is resumed on the way.
@@ -140,7 +150,11 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             let fingerprint = self.fingerprint(step);
             let node = (step, &self.dag.steps[step]);
             match self.kept.resume(self.shared, node, fingerprint) {
-                Some(resumed) => self.resume(step, resumed),
+                Some(resumed) => {
+                    let ended = self.resumed(step, resumed);
+                    self.write_down(step, ended);
+                    self.let_go_on(step);
+                }
                 None => return Some(step),
             }
         }
@@ -246,44 +260,38 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             }
             _ => None,
         };
-        let word = ended.outcome.as_str();
-        self.shared.track.ended(self.shared, step, word);
-        self.ended[step] = Some(ended);
+        self.write_down(step, ended);
         if cut.is_none() {
             self.let_go_on(step);
         }
         cut
     }
 
-    fn resume(&mut self, step: usize, resumed: Resumed) {
-        let node = &self.dag.steps[step];
-        unbegun(
-            node.spec.id,
-            &node.depends_on,
-            None,
-            StepOutcome::Resumed,
-            None,
-        );
-        let ended = Ended {
+    fn write_down(&mut self, step: usize, ended: Ended) {
+        let word = ended.outcome.as_str();
+        self.shared.track.ended(self.shared, step, word);
+        self.ready.remove(&step);
+        self.ended[step] = Some(ended);
+    }
+
+    fn resumed(&self, step: usize, resumed: Resumed) -> Ended {
+        let (node, outcome) = (&self.dag.steps[step], StepOutcome::Resumed);
+        unbegun(node.spec.id, &node.depends_on, None, outcome, None);
+        Ended {
             value: Some(resumed.value),
             fingerprint: resumed.fingerprint,
             took: resumed.took,
-            ..Ended::now(StepOutcome::Resumed)
-        };
-        self.ready.remove(&step);
-        self.note(step, ended);
+            ..Ended::now(outcome)
+        }
     }
 
-    fn skip(&mut self, step: usize, reason: String) {
-        let node = &self.dag.steps[step];
-        let outcome = StepOutcome::Skipped;
+    fn skipped(&self, step: usize, reason: String) -> Ended {
+        let (node, outcome) = (&self.dag.steps[step], StepOutcome::Skipped);
         unbegun(node.spec.id, &node.depends_on, None, outcome, Some(&reason));
-        let ended = Ended {
+        Ended {
             reason: Some(reason),
             ..Ended::now(outcome)
-        };
-        self.ready.remove(&step);
-        self.note(step, ended);
+        }
     }
 
     /// Those that waited for this step last are ready, or skipped when something that they need is missing.
@@ -296,7 +304,11 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
                 continue;
             }
             match self.lacks(node) {
-                Some(reason) => self.skip(waiting, reason),
+                Some(reason) => {
+                    let ended = self.skipped(waiting, reason);
+                    self.write_down(waiting, ended);
+                    self.let_go_on(waiting);
+                }
                 None => {
                     self.ready_since[waiting] = Instant::now();
                     self.ready.insert(waiting);
@@ -376,13 +388,16 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             .unwrap_or(0)
     }
 
-    /// From the given step back along the input that came last.
+    /// From the given step back along the input that came last; what was not run in this attempt has decided nothing.
     fn critical_path(&self, last: usize) -> Vec<&'static str> {
+        let was_run = |step: &usize| {
+            let ended = self.ended[*step].as_ref();
+            ended.is_some_and(|ended| ended.attempts > 0)
+        };
         let latest_input = |step: &usize| {
             let inputs = self.dag.steps[*step].inputs.iter();
-            inputs
-                .map(|need| need.step)
-                .max_by_key(|input| self.ended_at(*input))
+            let inputs = inputs.map(|need| need.step).filter(was_run);
+            inputs.max_by_key(|input| self.ended_at(*input))
         };
         let mut path: Vec<&'static str> = std::iter::successors(Some(last), latest_input)
             .filter_map(|step| self.dag.steps.get(step))

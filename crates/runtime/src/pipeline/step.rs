@@ -1,6 +1,7 @@
 //! One step: its attempts, each under its timeout and in its own span; of a step over a list, those of each item, a bounded number at a
 //! time. A step that is dropped says so on its span. It keeps nothing: that is the run's business.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -67,18 +68,19 @@ async fn all_items<In: Task, Deps: Send + Sync + 'static>(
     framework::record_step_wait(&span, turn.ready.elapsed());
     let unfinished = Unfinished::new(span.clone(), None);
     let (mut most, mut done) = (0, 0);
+    // As they end, not in their order: one that fails must not wait for those before it to be heard.
     let items = stream::iter(0..len)
-        .map(|index| item(turn, each, index))
-        .buffered(spec.at_once)
-        .map(|came| {
+        .map(async |index| (index, item(turn, each, index).await))
+        .buffer_unordered(spec.at_once)
+        .map(|(index, came)| {
             (most, done) = (most.max(came.attempts), done + 1);
             let progress = f64::from(done) / len as f64;
             turn.shared.track.moved(turn.shared, turn.step, progress);
-            came.to
+            came.to.map(|output| (index, output))
         });
-    let outputs = items.try_collect::<Vec<Option<Value>>>();
-    let outputs: TaskResult<Vec<_>> = outputs.instrument(span).await;
-    let to = outputs.map(|outputs| (each.collect)(outputs.into_iter().flatten().collect()));
+    let outputs = items.try_collect::<BTreeMap<usize, Option<Value>>>();
+    let outputs: TaskResult<BTreeMap<_, _>> = outputs.instrument(span).await;
+    let to = outputs.map(|outputs| (each.collect)(outputs.into_values().flatten().collect()));
     unfinished.finish(&to);
     let attempts = most.max(1);
     Came { to, attempts }

@@ -145,7 +145,8 @@ impl Places {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let looked = runtime.map(|runtime| runtime.block_on(timeout(A_LOOK, self.look(plan))));
+        let looked = runtime
+            .map(|runtime| runtime.block_on(async { timeout(A_LOOK, self.look(plan)).await }));
         looked.ok().and_then(Result::ok).unwrap_or_default()
     }
 

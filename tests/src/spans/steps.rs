@@ -286,6 +286,32 @@ async fn once_the_task_is_asked_to_end_no_step_begins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_output_is_not_enough_when_something_was_not_begun() {
+    async fn early(_cx: StepContext<Listen, ()>) -> TaskResult<u32> {
+        sleep(seconds(1)).await;
+        Ok(1)
+    }
+    async fn late(_cx: StepContext<Listen, ()>, _early: Arc<u32>) -> TaskResult<()> {
+        Ok(())
+    }
+    let mut p = Pipeline::builder("desk");
+    let early = p.step("early", (), early);
+    p.step("late", (early,), late);
+    let (pipeline, message) = (p.output(early), Alone::new());
+    let cx = message.cx::<Listen>();
+    let asking = async { message.stop() };
+    let running = pipeline.run_reported(&cx, (), Listen::default());
+    let (report, ()) = tokio::join!(running, asking);
+    assert_eq!(report.outcome("early"), Some(StepOutcome::Done));
+    assert_eq!(report.outcome("late"), Some(StepOutcome::NotBegun));
+    let error = report.output.expect_err("not whole");
+    assert_eq!(
+        error.sentence(),
+        "asked to end before all of its steps had begun"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_that_panics_has_failed_and_is_named() {
     async fn panics(_cx: StepContext<Listen, ()>) -> TaskResult<u32> {
         panic!("no good")

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::builder::Dag;
 use super::checkpoint::{Checkpoint, Codec, Fingerprint, Head};
 use super::context::{Own, Shared, StepContext};
 use super::usage::Spent;
@@ -20,6 +21,8 @@ const SPENT: Key<'static> = ("", None);
 /// What earlier attempts left, and the fingerprint of this run.
 pub(super) struct Kept {
     pipeline: &'static str,
+    /// Whether anything is ever kept: a pipeline without kept steps and without a budget asks nobody.
+    is_used: bool,
     run: Fingerprint,
     found: BTreeMap<String, Checkpoint>,
 }
@@ -37,21 +40,21 @@ impl Kept {
     /// Looks for what earlier attempts left, if the pipeline keeps anything at all.
     pub(super) async fn load<In: Task, Deps>(
         cx: &TaskContext,
-        pipeline: (&'static str, u32),
-        steps: &[Node<In, Deps>],
+        dag: &Dag<In, Deps>,
         task: &In,
     ) -> Self {
         let mut kept = Self {
-            pipeline: pipeline.0,
+            pipeline: dag.name,
+            is_used: dag.budget.is_some() || dag.steps.iter().any(Node::is_kept),
             run: Fingerprint::of_bytes(b""),
             found: BTreeMap::new(),
         };
-        if steps.iter().all(|node| !node.is_kept()) {
+        if !kept.is_used {
             return kept;
         }
         // Args came as JSON, so they can be written as JSON.
         let args = serde_json::to_vec(task).unwrap_or_default();
-        kept.run = Fingerprint::of_run(cx.kick(), pipeline, &args);
+        kept.run = Fingerprint::of_run(cx.kick(), (dag.name, dag.version), &args);
         kept.found = cx.shelf().load(cx.id()).await;
         if !kept.found.is_empty() {
             cx.note_kept();
@@ -160,7 +163,7 @@ impl Kept {
 
     /// Keeps what was spent by a run that failed: the next one has so much less.
     pub(super) async fn put_spent<In, Deps>(&self, shared: &Shared<In, Deps>) {
-        if shared.purse.total() != self.spent() {
+        if self.is_used && shared.purse.total() != self.spent() {
             let nothing = (Duration::ZERO, Vec::new());
             self.put(shared, SPENT, self.run, nothing).await;
         }

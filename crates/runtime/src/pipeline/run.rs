@@ -28,7 +28,7 @@ use crate::task::Task;
 impl<In: Task, Deps: Send + Sync + 'static> Dag<In, Deps> {
     pub(super) async fn run(&self, cx: &TaskContext, deps: Deps, task: In) -> Finished {
         let began = Instant::now();
-        let kept = Kept::load(cx, (self.name, self.version), &self.steps, &task).await;
+        let kept = Kept::load(cx, self, &task).await;
         let ids = self.steps.iter().map(|node| node.spec.id).collect();
         let purse = Purse::new(self.budget, ids);
         purse.begin_with(kept.spent(), |step| kept.spent_by(self.steps[step].spec.id));
@@ -334,11 +334,12 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
     }
 
     fn finished(mut self, end: End, began: Instant) -> Finished {
+        let stopped = end == End::Whole && self.ended.iter().any(Option::is_none);
+        let end = if stopped { End::Stopped } else { end };
         let critical_path = match end {
             End::Failed(step) | End::Early(step) => self.critical_path(step),
-            End::Whole => self.critical_path(self.last_ended()),
+            End::Whole | End::Stopped => self.critical_path(self.last_ended()),
         };
-        let stopped = end.is_whole() && self.ended.iter().any(Option::is_none);
         let steps = self.reports();
         let nodes = &self.dag.steps;
         let name = |step: usize| nodes[step].spec.id;

@@ -19,12 +19,8 @@ pub(super) enum End {
     Failed(usize),
     /// This step ended it, with the pipeline's output.
     Early(usize),
-}
-
-impl End {
-    pub(super) fn is_whole(self) -> bool {
-        self == Self::Whole
-    }
+    /// The task was asked to end before all had begun.
+    Stopped,
 }
 
 /// A step that has ended.
@@ -87,6 +83,11 @@ pub(super) fn result_of<'n>(
             return Ok(output.expect("what ended it early has the output"));
         }
         End::Failed(step) => return Err(failure(ended, &[step], &name)),
+        // Also when the output is there: what it does not need is to be done as well.
+        End::Stopped => {
+            let sentence = "asked to end before all of its steps had begun";
+            return Err(TaskError::new(ErrorKind::Retryable, sentence));
+        }
         End::Whole => {}
     }
     if let Some(value) = ended[output].as_mut().and_then(|ended| ended.value.take()) {
@@ -160,18 +161,16 @@ fn failure(
     }
 }
 
-/// Nothing failed, and there is no output: it was skipped, or the task was asked to end before it.
+/// Nothing failed that it needs, and there is no output: it was skipped.
 fn without_output(
     ended: &[Option<Ended>],
     output: usize,
     name: &impl Fn(usize) -> &'static str,
 ) -> TaskError {
     let id = name(output);
-    let Some(skipped) = &ended[output] else {
-        let sentence = "asked to end before all of its steps had begun";
-        return TaskError::new(ErrorKind::Retryable, sentence);
-    };
-    let reason = skipped.reason.as_deref().unwrap_or("no reason was given");
+    let skipped = ended[output].as_ref();
+    let reason = skipped.and_then(|skipped| skipped.reason.as_deref());
+    let reason = reason.unwrap_or("no reason was given");
     TaskError::permanent(format!(
         "the pipeline has no output: step `{id}` was skipped: {reason}"
     ))

@@ -185,6 +185,11 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/runtime/src/result/record.rs",
         "crates/runtime/src/history.rs",
         "crates/runtime/src/ledger/registry.rs",
+        "crates/runtime/src/ledger/checkpoints.rs",
+        // What is kept of a step, what it spent, and a failure as it may stand in a task's output.
+        "crates/runtime/src/pipeline/checkpoint.rs",
+        "crates/runtime/src/pipeline/usage.rs",
+        "crates/runtime/src/pipeline/report.rs",
         "crates/runtime/src/ping.rs",
         "crates/bench/src/load.rs",
     ];

@@ -12,6 +12,7 @@ mod report;
 mod rounds;
 mod sample;
 mod sink;
+mod steps;
 mod table;
 
 use std::process::ExitCode;

@@ -55,6 +55,7 @@ fn measure(effort: Effort) -> Result<(), Failure> {
     let done = rates(effort)
         .and_then(|()| telemetry(effort))
         .and_then(|()| latencies(effort))
+        .and_then(|()| steps(effort))
         .and_then(|()| memory(effort));
     let tidied = Builder::new_current_thread()
         .enable_all()
@@ -199,6 +200,33 @@ fn latencies(effort: Effort) -> Result<(), Failure> {
         let micros = run(sample)?;
         let millis = |share| format!("{:.2}", quantile(&micros, share) / 1000.0);
         table.row([name.to_owned(), millis(0.5), millis(0.99)]);
+    }
+    report::say(&format!("\n{}", table.text()));
+    Ok(())
+}
+
+/// What the pipeline engine costs a step, beside bare futures of the same shape in the same process.
+fn steps(effort: Effort) -> Result<(), Failure> {
+    let sample = |kept| Sample::of(What::Steps { kept }, effort.many);
+    let samples = [
+        ("tracing off", sample(false)),
+        ("tracing on", sample(false).tracing(Tracing::On)),
+        ("outputs kept in memory", sample(true)),
+    ];
+    let mut table = Table::new(&["pipeline, µs a step", "bare", "engine", "more", "times"]);
+    for (name, sample) in samples {
+        report::progress(&format!("steps, {name}"));
+        let [bare, engine] = run(sample)?[..] else {
+            return Err("two numbers are measured".into());
+        };
+        let micros = |micros: f64| format!("{micros:.2}");
+        table.row([
+            name.to_owned(),
+            micros(bare),
+            micros(engine),
+            micros(engine - bare),
+            format!("{:.1}", engine / bare),
+        ]);
     }
     report::say(&format!("\n{}", table.text()));
     Ok(())

@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 
 use crate::load::Room;
 use crate::sink::Sink;
-use crate::{Failure, memory, ours, plain, report};
+use crate::{Failure, memory, ours, plain, report, steps};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) enum What {
     DrainAhead { messages: u16 },
     /// The runtime: from the kick to the handler's start, on an idle worker, in microseconds.
     Latency,
+    /// The pipeline engine and bare futures: microseconds a step. The steps' outputs are kept, or not.
+    Steps { kept: bool },
     /// Resident memory of an idle worker, in KiB.
     IdleMemory,
     /// The most resident memory of a worker that drains, in KiB.
@@ -99,6 +101,7 @@ impl Sample {
             What::Drain { slots } => ("drain", slots.into()),
             What::DrainAhead { messages } => ("drain-ahead", messages.into()),
             What::Latency => ("latency", 0),
+            What::Steps { kept } => ("steps", kept.into()),
             What::IdleMemory => ("idle-memory", 0),
             What::BusyMemory => ("busy-memory", 0),
         };
@@ -138,6 +141,7 @@ impl Sample {
                 "drain" => What::Drain { slots: number },
                 "drain-ahead" => What::DrainAhead { messages: number },
                 "latency" => What::Latency,
+                "steps" => What::Steps { kept: number > 0 },
                 "idle-memory" => What::IdleMemory,
                 "busy-memory" => What::BusyMemory,
                 other => return Err(format!("nothing is called {other:?}").into()),
@@ -192,6 +196,7 @@ impl Sample {
                 ours::drain(self, room).await
             }
             What::Latency => ours::latency(self).await,
+            What::Steps { kept } => steps::overhead(self.count, kept).await,
             What::IdleMemory => memory::idle(self).await,
             What::BusyMemory => memory::busy(self).await,
         }

@@ -13,6 +13,7 @@ use crate::client::Tasks;
 use crate::job::Job;
 use crate::ledger::Progress;
 use crate::message::{Labels, MessageId};
+use crate::pipeline::Shelf;
 use crate::worker::running::Underway;
 
 /// The most that a progress detail may take as JSON, in bytes.
@@ -25,6 +26,7 @@ pub struct TaskContext {
     tasks: Tasks,
     underway: Arc<Underway>,
     written: Arc<Notify>,
+    shelf: Arc<Shelf>,
 }
 
 /// What makes a handler's own effects idempotent: see [`TaskContext::fence`].
@@ -42,12 +44,14 @@ impl TaskContext {
         tasks: Tasks,
         underway: Arc<Underway>,
         written: Arc<Notify>,
+        shelf: Arc<Shelf>,
     ) -> Self {
         Self {
             job,
             tasks,
             underway,
             written,
+            shelf,
         }
     }
 
@@ -59,8 +63,28 @@ impl TaskContext {
             0..=MAX_DETAIL_BYTES => detail,
             _ => Value::Null,
         };
+        self.note_progress(fraction, detail);
+    }
+
+    /// The same, with a detail that is known to be small.
+    pub(crate) fn note_progress(&self, fraction: f64, detail: Value) {
         self.underway.say(Progress::started(fraction, detail));
         self.written.notify_one();
+    }
+
+    /// Where pipelines keep what their steps came to.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// Which kick of the message's id this is.
+    pub(crate) fn kick(&self) -> &str {
+        &self.underway.run.kick
+    }
+
+    /// Something is kept of the steps of this message, or may be: its end must clear it.
+    pub(crate) fn note_kept(&self) {
+        self.underway.note_kept();
     }
 
     /// What makes the handler's own effects idempotent, where the runtime's at-least-once is not enough.

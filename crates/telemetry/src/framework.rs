@@ -108,8 +108,27 @@ pub struct StepSpan<'a> {
     pub id: &'a str,
     /// The ids of the steps it waits for, comma separated.
     pub depends_on: &'a str,
-    /// Which attempt of the step this is, from 1.
+    /// Which attempt of the step this is, from 1; 0 for a step that was not begun.
     pub attempt: u32,
+    /// Which item of a list this is the work on.
+    pub index: Option<usize>,
+    /// How many items the step's list has.
+    pub items: Option<usize>,
+}
+
+/// What a step, or a whole pipeline, has spent on calls that cost money.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpentOnSpan<'a> {
+    /// How many calls.
+    pub calls: u64,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Millionths of a US dollar.
+    pub microcents: u64,
+    /// The models that answered, comma separated.
+    pub models: &'a str,
 }
 
 /// `publish <task>`, kind producer: from the kick until the broker confirmed. Only the runtime
@@ -207,9 +226,16 @@ pub fn pipeline_span(attrs: &PipelineSpan<'_>) -> Span {
         "pipeline",
         otel.name = %format_args!("{}.pipeline", attrs.worker),
         otel.kind = "internal",
-        pipeline.steps = i64::try_from(attrs.steps).unwrap_or(i64::MAX),
+        pipeline.steps = count(attrs.steps),
         pipeline.outcome = Empty,
         pipeline.critical_path = Empty,
+        pipeline.failed_steps = Empty,
+        pipeline.ended_by = Empty,
+        usage.calls = Empty,
+        usage.input_tokens = Empty,
+        usage.output_tokens = Empty,
+        usage.cost_microcents = Empty,
+        usage.models = Empty,
     );
     set_keys(&span, attrs.keys);
     span
@@ -225,8 +251,16 @@ pub fn step_span(attrs: &StepSpan<'_>) -> Span {
         step.id = attrs.id,
         step.depends_on = attrs.depends_on,
         step.attempt = i64::from(attrs.attempt),
+        step.index = attrs.index.map(count),
+        step.items = attrs.items.map(count),
         step.outcome = Empty,
+        step.reason = Empty,
         step.wait_ms = Empty,
+        usage.calls = Empty,
+        usage.input_tokens = Empty,
+        usage.output_tokens = Empty,
+        usage.cost_microcents = Empty,
+        usage.models = Empty,
     )
 }
 
@@ -261,6 +295,23 @@ pub fn record_step_outcome(span: &Span, outcome: &str) {
     span.record("step.outcome", outcome);
 }
 
+/// Records `step.reason`: why a step was skipped.
+pub fn record_step_reason(span: &Span, reason: &str) {
+    span.record("step.reason", reason);
+}
+
+/// Records `usage.*` on the span of a step or of a pipeline. What cost nothing leaves no attributes.
+pub fn record_spent(span: &Span, spent: SpentOnSpan<'_>) {
+    if spent.calls == 0 {
+        return;
+    }
+    span.record("usage.calls", saturating_i64(spent.calls));
+    span.record("usage.input_tokens", saturating_i64(spent.input_tokens));
+    span.record("usage.output_tokens", saturating_i64(spent.output_tokens));
+    span.record("usage.cost_microcents", saturating_i64(spent.microcents));
+    span.record("usage.models", spent.models);
+}
+
 /// Records `step.wait_ms`: how long the step could have run and did not, from its last input or its last attempt.
 pub fn record_step_wait(span: &Span, wait: Duration) {
     span.record("step.wait_ms", millis(wait));
@@ -272,9 +323,23 @@ pub fn record_pipeline_outcome(span: &Span, outcome: &str, critical_path: &str) 
     span.record("pipeline.critical_path", critical_path);
 }
 
+/// Records `pipeline.failed_steps`: the ids of the steps that failed, comma separated.
+pub fn record_failed_steps(span: &Span, steps: &str) {
+    span.record("pipeline.failed_steps", steps);
+}
+
+/// Records `pipeline.ended_by`: the step that ended the pipeline early.
+pub fn record_ended_by(span: &Span, step: &str) {
+    span.record("pipeline.ended_by", step);
+}
+
 /// Records `error.type` without marking the span failed, for an outcome that is not a failure.
 pub fn record_error_type(span: &Span, error_type: &str) {
     attributes::set_attribute(span, "error.type".to_owned(), error_type.into());
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn millis(duration: Duration) -> i64 {

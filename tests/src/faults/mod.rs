@@ -16,6 +16,7 @@ mod handler_panics;
 mod limits;
 mod priorities;
 mod result_backend_down;
+mod resuming;
 mod sigterm;
 mod soak;
 mod tally;

@@ -3,9 +3,13 @@
 
 mod attempts;
 mod contexts;
+mod lists;
 mod onion;
 mod pipelines;
 mod redelivery;
+mod resuming;
+mod spending;
+mod steps;
 
 use std::time::Duration;
 
@@ -22,8 +26,18 @@ const ATTRIBUTES: &[&str] = &[
     "pipeline.outcome",
     "pipeline.critical_path",
     "step.depends_on",
+    "pipeline.failed_steps",
+    "pipeline.ended_by",
     "step.attempt",
+    "step.index",
+    "step.items",
     "step.outcome",
+    "step.reason",
+    "usage.calls",
+    "usage.input_tokens",
+    "usage.output_tokens",
+    "usage.cost_microcents",
+    "usage.models",
     "project",
     "word",
 ];

@@ -150,7 +150,7 @@ async fn a_failed_step_cancels_its_siblings_at_once_and_is_named() {
         r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Error: step `right` failed: no right
-   └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,right project=p1  ✗ Error: step `right` failed: no right
+   └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,right pipeline.failed_steps=right project=p1  ✗ Error: step `right` failed: no right
       ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
       ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=cancelled project=p1  ✗ cancelled: dropped before its end
       └─ step.right  step.depends_on=top step.attempt=1 step.outcome=failed project=p1  ✗ Error: no right
@@ -171,7 +171,7 @@ async fn a_step_that_hangs_is_cut_off_at_its_timeout() {
         r#"
 publish diamond [producer]
 └─ taskiq.diamond [consumer]  taskiq.attempt=1 taskiq.outcome=dead project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
-   └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,left project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
+   └─ desk.pipeline  pipeline.outcome=failed pipeline.critical_path=top,left pipeline.failed_steps=left project=p1  ✗ Timeout: step `left` failed: took longer than its timeout of 20s
       ├─ step.top  step.depends_on= step.attempt=1 step.outcome=done project=p1
       ├─ step.left  step.depends_on=top step.attempt=1 step.outcome=timeout project=p1  ✗ Timeout: took longer than its timeout of 20s
       ├─ step.right  step.depends_on=top step.attempt=1 step.outcome=done project=p1

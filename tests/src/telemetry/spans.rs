@@ -109,6 +109,7 @@ fn the_frameworks_spans_carry_what_the_table_says() {
                 id: "cut",
                 depends_on: "probe,fetch",
                 attempt: 1,
+                ..StepSpan::default()
             });
             step.in_scope(|| {
                 framework::record_step_outcome(&step, "done");

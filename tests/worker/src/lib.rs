@@ -11,8 +11,8 @@ use sapari_runtime::queue::Queue;
 use sapari_runtime::worker::Worker;
 
 pub use notes::{Note, NoteBook, now_us};
-pub use tasks::{Ask, Bang, Block, Bulky, Crash, Deaf, Flaky, Jot, Nap, Pair};
-use tasks::{ask, bang, block, bulky, crash, deaf, flaky, jot, nap, pair};
+pub use tasks::{Ask, Bang, Block, Bulky, Chain, Crash, Deaf, Flaky, Jot, Nap, Pair};
+use tasks::{ask, bang, block, bulky, chain, crash, deaf, flaky, jot, nap, pair};
 
 /// The role's queue.
 pub const QUEUE: Queue = Queue::named("faults").levels(4);
@@ -69,5 +69,6 @@ pub fn worker(notes: NoteBook) -> Worker<NoteBook> {
         .task::<bang>()
         .task::<pair>()
         .task::<ask>()
+        .task::<chain>()
         .slots(8)
 }

@@ -1,8 +1,10 @@
 //! The tasks and their handlers. One thing about each is wrong; that it ran is noted around it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sapari_runtime::duration::minutes;
+use sapari_runtime::pipeline::{Pipeline, StepContext};
 use sapari_runtime::prelude::*;
 use sapari_runtime::task::{Backoff, Policy};
 use tokio::time::{Instant, sleep};
@@ -53,6 +55,8 @@ tasks! {
     "pair" Pair { millis: u64 } -> (), POLICY.limit(Limit::at_once(2));
     /// Kicks a nap that is to be the only one, and says which one that is, and whether it was this kick's.
     "ask" Ask { key: String } -> (String, bool), POLICY;
+    /// Two steps, of which the first is kept and the second takes its time: the process of each.
+    "chain" Chain { millis: u64 } -> (u32, u32), POLICY;
 }
 
 /// Nothing is wrong with it.
@@ -115,6 +119,24 @@ pub(crate) async fn bulky(args: Bulky) -> TaskResult<String> {
 #[task]
 pub(crate) async fn bang(_args: Bang) -> TaskResult<()> {
     panic!("bang, as it was asked to")
+}
+
+/// What an attempt that died had finished is not done again.
+#[task]
+pub(crate) async fn chain(args: Chain, cx: TaskContext) -> TaskResult<(u32, u32)> {
+    type Cx = StepContext<Chain, ()>;
+    async fn first(_cx: Cx) -> TaskResult<u32> {
+        Ok(std::process::id())
+    }
+    async fn second(cx: Cx, first: Arc<u32>) -> TaskResult<(u32, u32)> {
+        sleep(Duration::from_millis(cx.task().millis)).await;
+        Ok((*first, std::process::id()))
+    }
+    let mut p = Pipeline::builder("faults");
+    let first = p.step("first", (), first);
+    p.keep(first);
+    let second = p.step("second", (first,), second);
+    p.output(second).run(&cx, (), args).await
 }
 
 /// Its limit is what matters.

@@ -1,15 +1,30 @@
-//! `--explain`: what a worker would run, how, and on which queues, without connecting to anything.
+//! `--explain`: what a worker would run, how, on which queues, and through which steps. It is told without any server; how a pipeline's
+//! last run went is told as well if the result store happens to answer.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
 use super::Program;
 use super::exit::{Exit, Failure};
+use crate::ledger::LastRun;
+use crate::pipeline::Graph;
 use crate::worker::{Plan, TaskSummary};
 
-pub(super) fn print(program: &Program, plan: &Plan, topology: &[String]) -> Result<(), Failure> {
-    let text = render(program.role, &program.service(), plan, topology);
+/// How the last run of each pipeline went, as far as that is known.
+pub(super) type LastRuns = BTreeMap<&'static str, LastRun>;
+
+pub(super) fn print(
+    program: &Program,
+    plan: &Plan,
+    topology: &[String],
+    last_runs: &LastRuns,
+) -> Result<(), Failure> {
+    let mut text = render(program.role, &program.service(), plan, topology);
+    for graph in plan.pipelines() {
+        text.push_str(&of_pipeline(graph, last_runs.get(graph.name)));
+    }
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Exit::Software.because(&error))
@@ -31,6 +46,21 @@ fn render(role: &str, service: &str, plan: &Plan, topology: &[String]) -> String
     text.push_str("\ntopology\n");
     for line in topology {
         let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+fn of_pipeline(graph: &Graph, last: Option<&LastRun>) -> String {
+    let path = match last {
+        Some(last) => format!("took {}", Graph::critical_path(last)),
+        None => "is not known: none was heard of, or the result store does not answer".to_owned(),
+    };
+    let mut text = format!("\npipeline {}\n  the last run {path}\n", graph.name);
+    for drawing in [graph.mermaid(last), graph.dot(last)] {
+        text.push('\n');
+        for line in drawing.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     text
 }

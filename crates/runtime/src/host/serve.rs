@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use sapari_telemetry as telemetry;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{
@@ -12,6 +13,7 @@ use super::args::{
     READ_AHEAD, RESULT_URL, SERVICE_NAME, SLOTS, UNKNOWN_WAIT,
 };
 use super::exit::{Exit, Failure};
+use super::explain::LastRuns;
 use super::health::{HealthAddr, Pages, Port};
 use super::{Loaded, Program, connect_broker, connect_results, explain, gauges, signals};
 use crate::duration::seconds;
@@ -24,6 +26,8 @@ use crate::{broker, result};
 const LEAST_THREADS: usize = 4;
 /// How long the runtime may take to drop what runs.
 const AT_ONCE: Duration = seconds(1);
+/// How long the result store may take to say how pipelines went, for `--explain`.
+const A_LOOK: Duration = Duration::from_millis(500);
 /// How long telemetry may take to be flushed.
 const FLUSH_DEADLINE: Duration = seconds(5);
 
@@ -45,7 +49,8 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
         .map_err(|error| Exit::Software.because(&error))?;
     let topology = places.topology(plan.queue())?;
     if matches.get_flag(EXPLAIN) {
-        return explain::print(program, &plan, &topology);
+        let last_runs = places.last_runs(&plan);
+        return explain::print(program, &plan, &topology, &last_runs);
     }
     let health = Health::open(matches, &mut telemetry_settings)?;
     let guard =
@@ -133,6 +138,32 @@ impl Places {
                 );
             }
         }
+    }
+
+    /// How the last run of each pipeline went, if the result store says so at once.
+    fn last_runs(&self, plan: &Plan) -> LastRuns {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let looked = runtime
+            .map(|runtime| runtime.block_on(async { timeout(A_LOOK, self.look(plan)).await }));
+        looked.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    async fn look(&self, plan: &Plan) -> LastRuns {
+        let mut found = LastRuns::new();
+        if plan.pipelines().is_empty() || self.results.starts_with("memory:") {
+            return found;
+        }
+        if let Ok(results) = connect_results(&self.results, &self.namespace, A_LOOK).await {
+            let ledger = results.ledger();
+            for graph in plan.pipelines() {
+                if let Ok(Some(last)) = ledger.last_run(graph.name).await {
+                    found.insert(graph.name, last);
+                }
+            }
+        }
+        found
     }
 
     /// What will stand on the broker; a name that cannot stand there is found here.

@@ -1,5 +1,6 @@
 //! What every ledger promises, as one suite. Behind the feature `testing`.
 
+mod checkpoints;
 mod gates;
 mod runs;
 
@@ -37,6 +38,7 @@ pub async fn exercise(ledger: &dyn Ledger) {
     workers_are_listed_while_they_report(ledger).await;
     queues_are_paused_and_resumed(ledger).await;
     progress_is_kept(ledger).await;
+    checkpoints::exercise(ledger).await;
 }
 
 fn unique(word: &str) -> String {

@@ -1,9 +1,10 @@
 //! The ledger: what all workers and callers must agree on while work is under way. Who runs what, what was cancelled, which
-//! kicks are one, how much may run at once, who is alive. It stands beside the result store and lives in the same server.
+//! kicks are one, how much may run at once, what finished steps came to, who is alive. It stands beside the result store and lives in the same server.
 //!
 //! It promises no durability of its own: a ledger that was lost costs a second run at worst, never a message.
 
 mod cancels;
+mod checkpoints;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod limits;
@@ -17,6 +18,7 @@ mod uniques;
 use std::fmt;
 
 pub use cancels::{Cancel, CancelAnswer, Cancels, News};
+pub use checkpoints::{Checkpoints, LastRun};
 pub use limits::{Entry, Gate, GateKind, Limits};
 pub use registry::{Busy, Progress, Registry, WorkerReport};
 pub use rooms::Rooms;
@@ -27,12 +29,32 @@ use crate::error::BoxError;
 
 /// All parts of the ledger, and the bell that rings when one of them changed.
 pub trait Ledger:
-    Runs + Cancels + Uniques + Limits + Rooms + Registry + Send + Sync + fmt::Debug + 'static
+    Runs
+    + Cancels
+    + Uniques
+    + Limits
+    + Rooms
+    + Registry
+    + Checkpoints
+    + Send
+    + Sync
+    + fmt::Debug
+    + 'static
 {
 }
 
 impl<T> Ledger for T where
-    T: Runs + Cancels + Uniques + Limits + Rooms + Registry + Send + Sync + fmt::Debug + 'static
+    T: Runs
+        + Cancels
+        + Uniques
+        + Limits
+        + Rooms
+        + Registry
+        + Checkpoints
+        + Send
+        + Sync
+        + fmt::Debug
+        + 'static
 {
 }
 

@@ -2,25 +2,56 @@
 //! Cycles and unknown steps cannot be written: a [`Step`] only comes from an earlier `.step(..)`.
 //!
 //! Steps run side by side on the attempt's own tokio task: they wait for child processes and servers. A step that computes
-//! belongs on the blocking threads. Nothing is stored between attempts of the task.
+//! belongs on the blocking threads. What a step came to is kept for the next attempt only where the builder is told so:
+//! [`Builder::keep`].
 
+mod alone;
+mod builder;
+mod checkpoint;
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod context;
+mod depot;
+mod finished;
+mod graph;
 mod inputs;
+mod kept;
+mod progress;
+mod report;
 mod run;
+mod shelf;
+mod skip;
+mod spec;
 mod step;
+mod usage;
+mod verdict;
+mod work;
 
-use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-pub use inputs::{Inputs, StepFn};
-pub use step::StepContext;
+use sapari_telemetry::framework::{self, PipelineSpan};
+use sapari_telemetry::{mark_failed, mark_failed_with};
+use tracing::{Instrument, Span};
 
-use crate::duration::{minutes, seconds};
-use crate::task::{Backoff, Task};
+pub use alone::Alone;
+pub use builder::Builder;
+pub use context::StepContext;
+pub use depot::{Depot, FileDepot};
+pub use graph::{Graph, GraphStep};
+pub use inputs::{Input, Inputs, Item, Optional, Step, StepFn};
+pub use progress::StepEvent;
+pub use report::{Report, StepFailure, StepOutcome, StepReport};
+pub(crate) use shelf::Shelf;
+pub use skip::Skip;
+pub use spec::{OnError, StepSpec, spec};
+pub use usage::{OverBudget, Reservation, Spent, Usage};
 
-type Value = Arc<dyn Any + Send + Sync>;
+use crate::context::TaskContext;
+use crate::error::TaskResult;
+use crate::task::Task;
+use builder::Dag;
+use finished::Finished;
 
 /// A DAG of steps from `In`, the task, to `Out`, with `Deps` at hand.
 ///
@@ -47,170 +78,115 @@ type Value = Arc<dyn Any + Send + Sync>;
 /// fn counting() -> Pipeline<Count, (), usize> {
 ///     let mut p = Pipeline::builder("text");                                  // span text.pipeline
 ///     let words = p.step("split", (), split);                                 // -> Step<Vec<String>>
+///     p.keep(words);                                                          // another attempt resumes here
 ///     let total = p.step(spec("count").attempts(2).timeout(seconds(5)), (words,), count);
 ///     p.output(total)
 /// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let three = counting().run_alone(Count { words: "to be continued".into() }, ()).await?;   // no broker, no worker
+/// assert_eq!(three, 3);
+/// # Ok::<_, TaskError>(()) }).unwrap();
 /// ```
 pub struct Pipeline<In: Task, Deps, Out> {
-    name: &'static str,
-    steps: Vec<Node<In, Deps>>,
-    output: usize,
+    dag: Dag<In, Deps>,
     out: PhantomData<fn() -> Out>,
-}
-
-/// Puts a pipeline together. The order of the calls is an order in which the steps could run.
-pub struct Builder<In: Task, Deps> {
-    name: &'static str,
-    id: u64,
-    steps: Vec<Node<In, Deps>>,
-}
-
-/// The output that a step will have. Only a builder makes them.
-pub struct Step<T> {
-    builder: u64,
-    index: usize,
-    value: PhantomData<fn() -> T>,
-}
-
-impl<T> Clone for Step<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Step<T> {}
-
-/// A step's id and how it is run.
-#[derive(Debug, Clone, Copy)]
-pub struct StepSpec {
-    id: &'static str,
-    attempts: u32,
-    timeout: Duration,
-    backoff: Backoff,
-}
-
-/// A step that is tried once and may take an hour, unless said otherwise.
-#[must_use]
-pub const fn spec(id: &'static str) -> StepSpec {
-    StepSpec {
-        id,
-        attempts: 1,
-        timeout: minutes(60),
-        backoff: Backoff::exponential(seconds(1), minutes(1)),
-    }
-}
-
-impl StepSpec {
-    /// At most `attempts` runs, the first included; at least one. What cannot be healed is not tried again.
-    #[must_use]
-    pub const fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = if attempts == 0 { 1 } else { attempts };
-        self
-    }
-
-    /// The longest that one attempt of the step may take; then it is dropped.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How the pause between attempts grows.
-    #[must_use]
-    pub const fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-}
-
-impl From<&'static str> for StepSpec {
-    fn from(id: &'static str) -> Self {
-        spec(id)
-    }
-}
-
-type Start<In, Deps> = dyn Fn(StepContext<In, Deps>, &[Value]) -> step::Running + Send + Sync;
-
-struct Node<In: Task, Deps> {
-    spec: StepSpec,
-    inputs: Vec<usize>,
-    depends_on: String,
-    run: Box<Start<In, Deps>>,
 }
 
 impl<In: Task, Deps: Send + Sync + 'static> Pipeline<In, Deps, ()> {
     /// Starts a pipeline; its span is `<worker>.pipeline`.
     #[must_use]
     pub fn builder(worker: &'static str) -> Builder<In, Deps> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Builder {
-            name: worker,
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            steps: Vec::new(),
+        Builder::new(worker)
+    }
+}
+
+impl<In, Deps, Out> Pipeline<In, Deps, Out>
+where
+    In: Task,
+    Deps: Send + Sync + 'static,
+    Out: Clone + Send + Sync + 'static,
+{
+    /// Runs every step, in the span `<worker>.pipeline` with the task's correlation keys.
+    ///
+    /// Dropping it drops the steps that run: child processes end, spans say `cancelled`. Once the task is asked to end, no further
+    /// step begins; those that run may end, and what they came to is kept if it is to be.
+    ///
+    /// # Errors
+    /// That of the step that failed, with the step's name before it and its kind kept. Where several failed, the others stand beside it.
+    pub async fn run(&self, cx: &TaskContext, deps: Deps, task: In) -> TaskResult<Out> {
+        self.run_reported(cx, deps, task).await.output
+    }
+
+    /// The same, and tells of every step: what failed although there is an output, what was skipped, what was spent.
+    pub async fn run_reported(&self, cx: &TaskContext, deps: Deps, task: In) -> Report<Out> {
+        let keys = task.correlation();
+        let span = framework::pipeline_span(&PipelineSpan {
+            worker: self.dag.name,
+            steps: self.dag.steps.len(),
+            keys: &keys,
+        });
+        let unfinished = Unfinished(Some(span.clone()));
+        let running = self.dag.run(cx, deps, task);
+        let finished = Box::pin(running.instrument(span)).await;
+        unfinished.finish(&finished);
+        finished.into_report(|value| {
+            let output: Arc<Out> = value
+                .downcast()
+                .expect("the output's handle has the output's type");
+            Arc::unwrap_or_clone(output)
+        })
+    }
+
+    /// Runs it without a worker and without a broker, as an attempt of its own: for unit tests. See [`Alone`] for more than one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_alone(&self, task: In, deps: Deps) -> TaskResult<Out> {
+        self.run(&Alone::new().cx::<In>(), deps, task).await
+    }
+}
+
+impl<In: Task, Deps, Out> Pipeline<In, Deps, Out> {
+    /// The graph, for people: as Mermaid, as DOT, and for `--explain`.
+    #[must_use]
+    pub fn describe(&self) -> Graph {
+        self.dag.describe()
+    }
+}
+
+/// Marks the pipeline cancelled unless it came to its end.
+struct Unfinished(Option<Span>);
+
+impl Unfinished {
+    fn finish(mut self, finished: &Finished) {
+        let Some(span) = self.0.take() else { return };
+        let (path, outcome) = (finished.critical_path.join(","), finished.word());
+        framework::record_pipeline_outcome(&span, outcome, &path);
+        finished.spent.record(&span);
+        if let Some(step) = finished.ended_by {
+            framework::record_ended_by(&span, step);
+        }
+        let failed = finished.failed_steps().join(",");
+        if !failed.is_empty() {
+            framework::record_failed_steps(&span, &failed);
+        }
+        if let Err(error) = &finished.result {
+            mark_failed_with(
+                &span,
+                error.type_name(),
+                &error.sentence(),
+                error.chain().skip(1),
+            );
         }
     }
 }
 
-impl<In: Task, Deps: Send + Sync + 'static> Builder<In, Deps> {
-    /// Adds a step that starts when its inputs are ready.
-    ///
-    /// # Panics
-    /// When the id is taken, or an input comes from another builder: mistakes of the code, seen by the first test that builds it.
-    #[allow(clippy::needless_pass_by_value)] // A tuple of handles reads better without an `&`.
-    pub fn step<I, F>(
-        &mut self,
-        spec: impl Into<StepSpec>,
-        inputs: I,
-        function: F,
-    ) -> Step<F::Output>
-    where
-        I: Inputs,
-        F: StepFn<In, Deps, I::Values>,
-    {
-        let spec = spec.into();
-        assert!(
-            self.steps.iter().all(|node| node.spec.id != spec.id),
-            "step `{}` is there already",
-            spec.id
-        );
-        let origins = inputs.origins();
-        assert!(
-            origins.iter().all(|(builder, _)| *builder == self.id),
-            "step `{}` takes a step of another pipeline",
-            spec.id
-        );
-        let indices: Vec<usize> = origins.into_iter().map(|(_, index)| index).collect();
-        let names: Vec<&str> = indices
-            .iter()
-            .map(|index| self.steps[*index].spec.id)
-            .collect();
-        let depends_on = names.join(",");
-        let run = Box::new(move |cx, values: &[Value]| function.start(cx, I::take(values)));
-        self.steps.push(Node {
-            spec,
-            inputs: indices,
-            depends_on,
-            run,
-        });
-        Step {
-            builder: self.id,
-            index: self.steps.len() - 1,
-            value: PhantomData,
-        }
-    }
-
-    /// Ends the pipeline: its output is this step's. Steps that the output does not need run all the same.
-    #[must_use]
-    pub fn output<Out>(self, step: Step<Out>) -> Pipeline<In, Deps, Out> {
-        assert!(
-            step.builder == self.id,
-            "the output is a step of another pipeline"
-        );
-        Pipeline {
-            name: self.name,
-            steps: self.steps,
-            output: step.index,
-            out: PhantomData,
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(span) = self.0.take() {
+            framework::record_pipeline_outcome(&span, "cancelled", "");
+            mark_failed(&span, "cancelled", "dropped before its end");
         }
     }
 }

@@ -263,6 +263,7 @@ async fn run(engine: &Engine, job: &Arc<Job>, registered: &Registered, place: &P
         engine.client.clone(),
         Arc::clone(&place.underway),
         Arc::clone(&engine.progress),
+        Arc::clone(&engine.shelf),
     );
     // Only what the handler does is the handler's: before it there are waits, and after it there is settling.
     place.underway.note_handling(job.time_limit);

@@ -8,9 +8,10 @@ use tokio::time::timeout;
 
 use super::engine::Engine;
 use super::reception::Reception;
+use super::running::Underway;
 use super::settle::Ending;
 use crate::ledger::{Ledger, LedgerError, Run};
-use crate::message::label;
+use crate::message::{Message, label};
 use crate::outcome::{Cancelled, Outcome};
 
 /// How long the ledger may take to hear of an end.
@@ -50,9 +51,21 @@ pub(super) async fn conclude(engine: &Engine, reception: &Reception, ending: &En
         engine.heard.forget(&message.id);
         tell(engine.ledger.cancelled(&message.id)).await;
     }
+    forget_steps(engine, reception, message, ending).await;
     // A result that is kept says that the run has ended; without one, nothing is to be remembered.
     if !ending.policy.keeps_result() {
         release(engine, ending).await;
+    }
+}
+
+/// What was kept of its steps is of no use any more. A message that did not run now may have done so before, and left something.
+async fn forget_steps(engine: &Engine, reception: &Reception, message: &Message, ending: &Ending) {
+    let kept = ending.underway().is_some_and(Underway::keeps_steps);
+    let ran_before = !ending.ran && (reception.redelivered || message.hop() > 0);
+    if kept || ran_before {
+        let clearing = timeout(TELLING, engine.shelf.clear(&message.id));
+        // What is left runs out by itself.
+        let _ = clearing.await;
     }
 }
 

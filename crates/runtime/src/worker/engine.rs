@@ -23,6 +23,7 @@ use super::score::Score;
 use crate::client::Tasks;
 use crate::ledger::Ledger;
 use crate::middleware::Stack;
+use crate::pipeline::Shelf;
 use crate::queue::Queue;
 use crate::vitals::Vitals;
 
@@ -40,6 +41,8 @@ pub(super) struct Engine {
     pub(super) servers: Servers,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) client: Tasks,
+    /// Where pipelines keep what their steps came to.
+    pub(super) shelf: Arc<Shelf>,
     pub(super) parenting: Parenting,
     pub(super) running: Running,
     pub(super) heard: Heard,
@@ -109,6 +112,7 @@ impl Engine {
             tasks: std::mem::take(&mut plan.tasks),
             stack,
             ledger: servers.results.ledger(),
+            shelf: Arc::new(Shelf::new(servers.results.ledger(), plan.depot.clone())),
             servers,
             client,
             parenting: plan.parenting,

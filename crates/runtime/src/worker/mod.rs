@@ -34,6 +34,7 @@ pub use plan::{Plan, StartError, TaskSummary};
 use crate::broker::{Broker, BrokerError};
 use crate::handler::Handler;
 use crate::middleware::Middleware;
+use crate::pipeline::{Depot, Graph};
 use crate::queue::Queue;
 use crate::result::Results;
 
@@ -94,6 +95,21 @@ impl<S: Send + Sync + 'static> Worker<S> {
     #[must_use]
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         self.plan.layers.push(Arc::new(middleware));
+        self
+    }
+
+    /// Tells of a pipeline that a task of this worker runs, for `--explain`: `.pipeline(render().describe())`.
+    #[must_use]
+    pub fn pipeline(mut self, graph: Graph) -> Self {
+        self.plan.pipelines.push(graph);
+        self
+    }
+
+    /// Where kept outputs of steps lie that are larger than 256 KiB. Without a depot they lie in the ledger as well, and what is
+    /// larger than 8 MiB is not kept.
+    #[must_use]
+    pub fn depot(mut self, depot: impl Depot) -> Self {
+        self.plan.depot = Some(Arc::new(depot));
         self
     }
 

@@ -18,6 +18,7 @@ use crate::limit::Limit;
 use crate::message::Message;
 use crate::middleware::{Middleware, Stack};
 use crate::ping::ping;
+use crate::pipeline::{Depot, Graph};
 use crate::queue::Queue;
 use crate::task::{Backoff, Policy, Task};
 use crate::vitals::Vitals;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub(super) unknown_wait: Duration,
     pub(super) aging: Option<Duration>,
     pub(super) vitals: Vitals,
+    pub(super) depot: Option<Arc<dyn Depot>>,
+    pub(super) pipelines: Vec<Graph>,
     problems: Vec<StartError>,
 }
 
@@ -117,6 +120,8 @@ impl Plan {
             unknown_wait: UNKNOWN_WAIT,
             aging: None,
             vitals: Vitals::new(),
+            depot: None,
+            pipelines: Vec::new(),
             problems: Vec::new(),
         };
         plan.insert::<(), ping>(Arc::new(()));
@@ -240,6 +245,12 @@ impl Plan {
                 .collect(),
         };
         self.tasks.iter().map(summary).collect()
+    }
+
+    /// The pipelines that its tasks run, as far as it was told.
+    #[must_use]
+    pub fn pipelines(&self) -> &[Graph] {
+        &self.pipelines
     }
 
     /// Its middleware, outermost first.

@@ -48,6 +48,8 @@ pub(crate) struct Underway {
     waiting: AtomicBool,
     /// Whether the ledger has its claim.
     claimed: AtomicBool,
+    /// Whether outputs of its steps are kept.
+    keeps_steps: AtomicBool,
     stuck: AtomicBool,
     /// How many slots it was given.
     slots: AtomicU32,
@@ -79,6 +81,7 @@ impl Underway {
             handling_until: Mutex::default(),
             waiting: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
+            keeps_steps: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             slots: AtomicU32::new(1),
             mark: Mutex::default(),
@@ -89,6 +92,15 @@ impl Underway {
     /// The ledger has its claim now, so that it must hear of its end.
     pub(crate) fn note_claimed(&self) {
         self.claimed.store(true, Ordering::Release);
+    }
+
+    /// Outputs of its steps are kept, so that its end must clear them.
+    pub(crate) fn note_kept(&self) {
+        self.keeps_steps.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn keeps_steps(&self) -> bool {
+        self.keeps_steps.load(Ordering::Acquire)
     }
 
     /// It has so many slots.
@@ -168,7 +180,7 @@ impl Underway {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
-    fn said(&self) -> Option<Progress> {
+    pub(crate) fn said(&self) -> Option<Progress> {
         self.progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -13,5 +13,7 @@ use sapari_tasks::Role;
 /// The role's worker: every task of its queue, and its slots.
 #[must_use]
 pub fn worker(media: Media) -> Worker<Media> {
-    Worker::new(Role::Analysis.queue(), media).task::<analyze_project>()
+    Worker::new(Role::Analysis.queue(), media)
+        .task::<analyze_project>()
+        .pipeline(pipeline::analysis().describe())
 }

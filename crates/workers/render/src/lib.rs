@@ -15,5 +15,6 @@ use sapari_tasks::Role;
 pub fn worker(media: Media) -> Worker<Media> {
     Worker::new(Role::Render.queue(), media)
         .task::<render_export>()
+        .pipeline(pipeline::render().describe())
         .slots(1)
 }

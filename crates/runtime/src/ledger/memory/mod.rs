@@ -1,5 +1,6 @@
 //! The ledger in this process: for embedded workers, tests and demos. It ends with the process; times follow `tokio::time`.
 
+mod checkpoints;
 mod pages;
 
 use std::collections::BTreeSet;

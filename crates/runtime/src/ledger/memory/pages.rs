@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::broker::Room;
 use crate::ledger::runs::REMEMBERED;
-use crate::ledger::{Cancel, Gate, GateKind, Progress, Run, Standing, WorkerReport};
+use crate::ledger::{Cancel, Gate, GateKind, LastRun, Progress, Run, Standing, WorkerReport};
 use crate::message::MessageId;
 
 /// How long to wait for a place that nobody knows the end of.
@@ -30,6 +30,8 @@ pub(super) struct Pages {
     pub(super) rooms: BTreeMap<Room, Kept<()>>,
     pub(super) paused: BTreeSet<String>,
     pub(super) progress: HashMap<MessageId, Kept<Progress>>,
+    pub(super) steps: HashMap<MessageId, Kept<BTreeMap<String, Vec<u8>>>>,
+    pub(super) last_runs: HashMap<String, Kept<LastRun>>,
     pub(super) writes: u64,
 }
 
@@ -47,6 +49,10 @@ impl<T> Kept<T> {
 
     pub(super) fn get(&self) -> Option<&T> {
         (self.until > Instant::now()).then_some(&self.value)
+    }
+
+    pub(super) fn into_value(self) -> Option<T> {
+        (self.until > Instant::now()).then_some(self.value)
     }
 }
 
@@ -86,6 +92,7 @@ impl Pages {
         self.runs.retain(|_, kept| kept.until > now);
         self.uniques.retain(|_, kept| kept.until > now);
         self.progress.retain(|_, kept| kept.until > now);
+        self.steps.retain(|_, kept| kept.until > now);
         self.rates
             .retain(|_, ends| ends.back().is_some_and(|end| *end > now));
     }

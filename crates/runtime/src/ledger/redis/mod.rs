@@ -2,6 +2,7 @@
 //! clock counts, so that clocks of workers may differ.
 
 mod cancels;
+mod checkpoints;
 mod limits;
 mod registry;
 mod rooms;

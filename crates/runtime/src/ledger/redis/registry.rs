@@ -20,7 +20,7 @@ impl RedisLedger {
         format!("{} paused", self.namespace)
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
+    pub(super) fn json(&self, value: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
         serde_json::to_vec(value).map_err(|error| self.line.broken(error).into())
     }
 }

@@ -9,7 +9,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SimpleSpanProcessor, SpanData, SpanExporter};
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
@@ -22,6 +23,14 @@ use crate::tree::{self, TreeStyle};
 
 /// The service every collected span belongs to.
 const SERVICE: &str = "test";
+
+/// Keeps a subscriber alive beside the scoped ones. While there is just one in the process, `tracing` asks the current thread's whether
+/// a span that is made for the first time is of interest: a thread that collects nothing would answer for those that do, and the span
+/// would be missing from their trees.
+fn never_alone() {
+    static IDLE: OnceLock<Dispatch> = OnceLock::new();
+    IDLE.get_or_init(|| Dispatch::new(NoSubscriber::default()));
+}
 
 /// The spans that ended, oldest end first.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +64,7 @@ impl Collector {
     /// A collector for the current thread, until the guard is dropped.
     #[must_use]
     pub fn scoped() -> (Self, DefaultGuard) {
+        never_alone();
         let collector = Self::default();
         let guard = tracing::subscriber::set_default(collector.subscriber());
         (collector, guard)

@@ -300,11 +300,8 @@ pub fn record_step_reason(span: &Span, reason: &str) {
     span.record("step.reason", reason);
 }
 
-/// Records `usage.*` on the span of a step or of a pipeline. What cost nothing leaves no attributes.
+/// Records `usage.*` on the span of a step or of a pipeline that has spent something.
 pub fn record_spent(span: &Span, spent: SpentOnSpan<'_>) {
-    if spent.calls == 0 {
-        return;
-    }
     span.record("usage.calls", saturating_i64(spent.calls));
     span.record("usage.input_tokens", saturating_i64(spent.input_tokens));
     span.record("usage.output_tokens", saturating_i64(spent.output_tokens));

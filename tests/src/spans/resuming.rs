@@ -141,8 +141,7 @@ async fn a_retry_goes_on_where_the_attempt_before_it_failed() {
         let handle = tasks.kick(clip()).await.expect("kicked");
         let output = handle.output().await.expect("done in the end");
         assert_eq!(output, "clip, cut, named");
-        let kept = tasks.ledger().kept_steps(handle.id(), minutes(1)).await;
-        assert!(kept.expect("answers").is_empty(), "nothing is left");
+        assert_eq!(kept(tasks, &handle).await, 0, "nothing is left");
     })
     .await;
     assert_tree(
@@ -167,6 +166,12 @@ publish cut [producer]
     );
 }
 
+/// Of how many steps something is kept.
+async fn kept<T: Task>(tasks: &Tasks, handle: &Handle<T>) -> usize {
+    let kept = tasks.ledger().kept_steps(handle.id(), minutes(1)).await;
+    kept.expect("answers").len()
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_ends_dead_leaves_nothing_behind() {
     let worker = Worker::new(QUEUE, Machine::failing(9)).task::<cut>();
@@ -174,11 +179,36 @@ async fn what_ends_dead_leaves_nothing_behind() {
         let handle = tasks.kick(clip()).await.expect("kicked");
         assert!(handle.output().await.is_err());
         dead_letters(running, 1).await;
-        eventually("nothing is kept", async || {
-            let kept = tasks.ledger().kept_steps(handle.id(), minutes(1)).await;
-            kept.expect("answers").is_empty()
+        eventually("nothing is kept", async || kept(tasks, &handle).await == 0).await;
+    })
+    .await;
+}
+
+/// Begins as the others do, and has something better the next time.
+#[task]
+async fn cut_once(
+    args: Cut,
+    cx: TaskContext,
+    State(machine): State<Machine>,
+) -> TaskResult<String> {
+    match cx.attempt() {
+        1 => cutting(1).run(&cx, machine, args).await,
+        _ => Ok("found elsewhere".to_owned()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_attempt_left_is_cleared_by_one_that_did_not_look_for_it() {
+    let worker = Worker::new(QUEUE, Machine::failing(1)).task::<cut_once>();
+    tree(worker, async |tasks, _| {
+        let handle = tasks.kick(clip()).await.expect("kicked");
+        eventually("something is kept", async || {
+            kept(tasks, &handle).await >= 3
         })
         .await;
+        let output = handle.output().await.expect("done");
+        assert_eq!(output, "found elsewhere");
+        eventually("nothing is kept", async || kept(tasks, &handle).await == 0).await;
     })
     .await;
 }
@@ -189,17 +219,12 @@ async fn what_is_cancelled_while_it_waits_leaves_nothing_behind() {
     tree(worker, async |tasks, _| {
         let handle = tasks.kick(clip()).await.expect("kicked");
         eventually("something is kept", async || {
-            let kept = tasks.ledger().kept_steps(handle.id(), minutes(1)).await;
-            kept.expect("answers").len() >= 3
+            kept(tasks, &handle).await >= 3
         })
         .await;
         handle.cancel().await.expect("told");
         assert!(handle.output().await.is_err());
-        eventually("nothing is kept", async || {
-            let kept = tasks.ledger().kept_steps(handle.id(), minutes(1)).await;
-            kept.expect("answers").is_empty()
-        })
-        .await;
+        eventually("nothing is kept", async || kept(tasks, &handle).await == 0).await;
     })
     .await;
 }

@@ -99,20 +99,21 @@ impl Kept {
         self.run.of_step((node.spec.id, node.spec.version), inputs)
     }
 
-    /// The output that was made from just this.
+    /// The output that was made from just this, and what was kept of it.
     pub(super) fn find(
         &self,
         key: Key<'_>,
         fingerprint: Fingerprint,
         codec: Codec,
-    ) -> Option<Value> {
+    ) -> Option<(Value, &Checkpoint)> {
         if self.found.is_empty() {
             return None;
         }
         let checkpoint = self.found.get(&self.name(key))?;
         let output = checkpoint.output.as_deref()?;
         let same = checkpoint.head.fingerprint == fingerprint;
-        same.then(|| (codec.decode)(output).ok())?
+        let value = same.then(|| (codec.decode)(output).ok())??;
+        Some((value, checkpoint))
     }
 
     /// The step's output from an earlier attempt, if it was made from just this and still holds.
@@ -124,7 +125,7 @@ impl Kept {
     ) -> Option<Resumed> {
         let keep = node.keep.as_ref()?;
         let key = (node.spec.id, None);
-        let value = self.find(key, fingerprint, keep.codec)?;
+        let (value, checkpoint) = self.find(key, fingerprint, keep.codec)?;
         let cx = || StepContext::new(shared, Own::new(step, node.spec.id, 0, None).into());
         if keep
             .check
@@ -133,7 +134,6 @@ impl Kept {
         {
             return None;
         }
-        let checkpoint = self.found.get(&self.name(key))?;
         Some(Resumed {
             fingerprint: keep.for_others(fingerprint, checkpoint.output.as_deref()),
             value,

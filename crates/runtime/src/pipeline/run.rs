@@ -87,17 +87,18 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
         let (mut running, mut keeping) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut end = End::Whole;
         loop {
-            while let Some(step) = self.next(running.len()) {
-                running.push(self.start(step));
+            while let Some((step, made_from)) = self.next(running.len()) {
+                running.push(self.start(step, made_from));
             }
             if running.is_empty() {
                 break;
             }
             tokio::select! {
                 biased;
-                Some((step, came)) = running.next() => {
-                    let (ended, output) = self.come_to(step, came);
-                    keeping.extend(output.map(|output| self.keep(step, &ended, output)));
+                Some((step, made_from, came)) = running.next() => {
+                    let (ended, output) = self.come_to(step, made_from, came);
+                    let key = (step, made_from);
+                    keeping.extend(output.map(|output| self.keep(key, ended.took, output)));
                     if let Some(cut) = self.note(step, ended) {
                         end = cut;
                         break;
@@ -143,25 +144,29 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
         there.into_iter().for_each(|step| self.let_go_on(step));
     }
 
-    /// The next step that may begin. One that turns out to have been finished by an earlier attempt is resumed on the way.
-    fn next(&mut self, running: usize) -> Option<usize> {
+    /// The next step that may begin, and what it is made from. One that turns out to have been finished by an earlier attempt is resumed on the way.
+    fn next(&mut self, running: usize) -> Option<(usize, Fingerprint)> {
         while running < self.dag.max_parallel && !self.is_stopped() {
             let step = self.ready.pop_first()?;
-            let fingerprint = self.fingerprint(step);
+            let made_from = self.fingerprint(step);
             let node = (step, &self.dag.steps[step]);
-            match self.kept.resume(self.shared, node, fingerprint) {
+            match self.kept.resume(self.shared, node, made_from) {
                 Some(resumed) => {
                     let ended = self.resumed(step, resumed);
                     self.write_down(step, ended);
                     self.let_go_on(step);
                 }
-                None => return Some(step),
+                None => return Some((step, made_from)),
             }
         }
         None
     }
 
-    fn start(&mut self, step: usize) -> impl Future<Output = (usize, Came)> + use<'p, In, Deps> {
+    fn start(
+        &mut self,
+        step: usize,
+        made_from: Fingerprint,
+    ) -> impl Future<Output = (usize, Fingerprint, Came)> + use<'p, In, Deps> {
         self.begun[step] = true;
         let turn = Turn {
             node: &self.dag.steps[step],
@@ -169,11 +174,11 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             shared: self.shared,
             kept: self.kept,
             given: self.given(step),
-            fingerprint: self.fingerprint(step),
+            fingerprint: made_from,
             ready: self.ready_since[step],
         };
         self.shared.track.moved(self.shared, step, 0.0);
-        async move { (step, step::run(turn).await) }
+        async move { (step, made_from, step::run(turn).await) }
     }
 
     fn given(&self, step: usize) -> Given {
@@ -191,14 +196,14 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
     }
 
     /// What a step's end means, and its output as it is to be kept.
-    fn come_to(&self, step: usize, came: Came) -> (Ended, Option<Vec<u8>>) {
+    fn come_to(&self, step: usize, made_from: Fingerprint, came: Came) -> (Ended, Option<Vec<u8>>) {
         let node = &self.dag.steps[step];
         let outcome = outcome_of(&came.to);
         let mut ended = Ended {
             outcome,
             took: self.ready_since[step].elapsed(),
             attempts: came.attempts,
-            fingerprint: self.fingerprint(step),
+            fingerprint: made_from,
             ..Ended::now(outcome)
         };
         let value = match came.to.map(|value| node.fork(value)) {
@@ -218,7 +223,7 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
             let output = (keep.codec.encode)(&value);
             let no_json = |error: &_| tracing::warn!(%error, step = node.spec.id, "an output that is no JSON is not kept");
             let output = output.inspect_err(no_json).ok();
-            ended.fingerprint = keep.for_others(ended.fingerprint, output.as_deref());
+            ended.fingerprint = keep.for_others(made_from, output.as_deref());
             output
         });
         ended.value = Some(value);
@@ -227,13 +232,12 @@ impl<'p, In: Task, Deps: Send + Sync + 'static> Run<'p, In, Deps> {
 
     fn keep(
         &self,
-        step: usize,
-        ended: &Ended,
+        (step, made_from): (usize, Fingerprint),
+        took: Duration,
         output: Vec<u8>,
     ) -> impl Future<Output = ()> + use<'p, In, Deps> {
         let (kept, shared) = (self.kept, self.shared);
-        let (key, made_from) = ((self.dag.steps[step].spec.id, None), self.fingerprint(step));
-        let took = ended.took;
+        let key = (self.dag.steps[step].spec.id, None);
         async move { kept.put(shared, key, made_from, (took, output)).await }
     }
 

@@ -99,7 +99,7 @@ async fn item<In: Task, Deps: Send + Sync + 'static>(
 ) -> ItemCame {
     let fingerprint = turn.fingerprint.of_item(index);
     let key = (turn.node.spec.id, Some(index));
-    if let Some(value) = each
+    if let Some((value, _)) = each
         .keep
         .and_then(|codec| turn.kept.find(key, fingerprint, codec))
     {

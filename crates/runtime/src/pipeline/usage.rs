@@ -61,6 +61,7 @@ impl Spent {
         self.calls == 0
     }
 
+    /// What cost nothing leaves no attributes.
     pub(super) fn record(&self, span: &Span) {
         if self.is_nothing() {
             return;

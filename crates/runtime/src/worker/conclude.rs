@@ -58,10 +58,10 @@ pub(super) async fn conclude(engine: &Engine, reception: &Reception, ending: &En
     }
 }
 
-/// What was kept of its steps is of no use any more. A message that did not run now may have done so before, and left something.
+/// What was kept of its steps is of no use any more. An earlier attempt may have left something that this one did not even look for.
 async fn forget_steps(engine: &Engine, reception: &Reception, message: &Message, ending: &Ending) {
     let kept = ending.underway().is_some_and(Underway::keeps_steps);
-    let ran_before = !ending.ran && (reception.redelivered || message.hop() > 0);
+    let ran_before = reception.redelivered || message.hop() > 0;
     if kept || ran_before {
         let clearing = timeout(TELLING, engine.shelf.clear(&message.id));
         // What is left runs out by itself.

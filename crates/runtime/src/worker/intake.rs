@@ -53,7 +53,7 @@ async fn run(
     engine.servers.broker.declare(engine.queue).await?;
     // Before anything is taken: what was cancelled or paused must be known by then.
     let keeper = keeper::start(&engine).await;
-    over_limit::make_first_rooms(&engine).await;
+    over_limit::make_rooms(&engine).await;
     let mut consumer = engine.servers.broker.consume(engine.queue, window).await?;
     tracing::info!(queue = %engine.queue, worker = engine.name, slots = plan.slots, tasks = engine.tasks.len(), "ready");
 

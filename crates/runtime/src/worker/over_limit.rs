@@ -21,7 +21,7 @@ use crate::broker::{BrokerError, Delivery, Parcel, Receipt, Room};
 /// How often rooms are looked after when nothing stirs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a worker that starts waits for its rooms.
-const FIRST_ROOMS: Duration = Duration::from_secs(3);
+const ROOMS_MADE_WITHIN: Duration = Duration::from_secs(3);
 /// How long a broker that cannot be asked is left alone.
 const AWAY: Duration = Duration::from_secs(5);
 
@@ -115,26 +115,26 @@ fn rooms_without_key(engine: &Engine) -> Vec<Room> {
     rooms
 }
 
-/// Before anything is taken, or what this worker took would wait for its rooms while others, who have theirs, go on. For a while only:
-/// [`fetch`] makes the rest.
-pub(super) async fn make_first_rooms(engine: &Engine) {
-    // Late is no error: then messages wait for their room, as those of a new key do.
-    let _ = timeout(FIRST_ROOMS, make_rooms(engine)).await;
-}
-
-/// Before they are needed: what comes into a new room holds its level up for a while.
-async fn make_rooms(engine: &Engine) {
-    for room in rooms_without_key(engine) {
-        if let Err(error) = engine.servers.broker.make_room(room).await {
-            tracing::warn!(%error, "rooms are made when they are needed");
-            return;
+/// Before anything is taken, or what this worker took would wait for its rooms while others, who have theirs, go on. Those that
+/// cannot be made in time are made when they are needed, as those of a new key are: what comes into one holds its level up for a while.
+pub(super) async fn make_rooms(engine: &Engine) {
+    let making = async {
+        for room in rooms_without_key(engine) {
+            engine.servers.broker.make_room(room).await?;
+        }
+        Ok::<(), BrokerError>(())
+    };
+    match timeout(ROOMS_MADE_WITHIN, making).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "rooms are made when they are needed"),
+        Err(_) => {
+            tracing::warn!(within = ?ROOMS_MADE_WITHIN, "not made in time: rooms are made when they are needed")
         }
     }
 }
 
 /// Takes from rooms as long as the worker takes anything: whenever fewer wait here than there is room for.
 pub(super) async fn fetch(engine: Arc<Engine>) {
-    make_rooms(&engine).await;
     loop {
         tokio::select! {
             () = engine.rooms.stirred() => {}

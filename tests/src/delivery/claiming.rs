@@ -32,7 +32,8 @@ fn parcel(message: &Message) -> Parcel {
 #[tokio::test(start_paused = true)]
 async fn a_copy_of_what_runs_waits_and_is_acked_when_that_has_finished() {
     let (house, board) = (House::new(), Board::default());
-    let message = message(&long(1));
+    let mut message = message(&long(1));
+    message.labels.set_text("kick", "the same of both");
     // Two workers: the copy goes to one that does not know by itself that the first one runs it.
     let (first, second) = (house.employ(worker(&board)), house.employ(worker(&board)));
     house
@@ -59,6 +60,36 @@ async fn a_copy_of_what_runs_waits_and_is_acked_when_that_has_finished() {
     second.drained().await;
 }
 
+/// TaskIQ's kicks have no name of their own, and may have the same id and args: each that is no redelivered copy runs.
+#[tokio::test(start_paused = true)]
+async fn a_second_kick_of_the_same_id_runs_too_although_nothing_tells_them_apart() {
+    let (house, board) = (House::new(), Board::default());
+    let message = message(&long(1));
+    let at_work = [house.employ(worker(&board)), house.employ(worker(&board))];
+    let kick = async || {
+        house
+            .broker
+            .publish(parcel(&message))
+            .await
+            .expect("stored")
+    };
+    kick().await;
+    board.until_started(1).await;
+    // One comes while the first runs, one when all is over.
+    kick().await;
+    let handle = house.tasks().handle::<Work>(message.id.clone());
+    assert_eq!(handle.output().await.expect("it finishes"), 1);
+    board.until_started(2).await;
+    eventually("the second has ended", async || house.broker.is_empty()).await;
+    kick().await;
+    board.until_started(3).await;
+    eventually("the third has ended", async || house.broker.is_empty()).await;
+    for worker in at_work {
+        worker.drained().await;
+    }
+    assert_eq!(board.runs(), 3);
+}
+
 /// A worker takes the first message, claims it, and is gone without a word.
 async fn start_and_die(house: &House) {
     start_all_and_die(house, 1).await;
@@ -78,6 +109,7 @@ pub(super) async fn start_all_and_die(house: &House, count: u16) {
 async fn claim(house: &House, message: Message) {
     let run = Run {
         kick: message.kick().expect("ours").to_owned(),
+        is_new: false,
         hop: message.hop(),
         id: message.id,
         token: Uuid::new_v4().to_string(),
@@ -269,6 +301,7 @@ async fn a_copy_that_is_put_off_stays_in_its_trace() {
     let run = Run {
         id: message.id.clone(),
         kick: "another".to_owned(),
+        is_new: false,
         hop: 0,
         token: "t".to_owned(),
         worker: "desk@other".to_owned(),

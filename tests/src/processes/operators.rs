@@ -266,6 +266,7 @@ async fn begin(ledger: &Arc<dyn Ledger>, id: &MessageId) -> Run {
     let run = Run {
         id: id.clone(),
         kick: "kick".to_owned(),
+        is_new: false,
         hop: 0,
         token: "token".to_owned(),
         worker: "render-1".to_owned(),

@@ -18,6 +18,9 @@ pub struct Run {
     pub id: MessageId,
     /// Which kick of that id.
     pub kick: String,
+    /// Known to be no copy of anything delivered before, although its kick has no name of its own: what is remembered of an
+    /// earlier kick that looks the same does not count for it.
+    pub is_new: bool,
     /// How often the runtime has sent the message on before: a retry or a snooze is one hop later.
     pub hop: u32,
     /// Unique to this attempt: only its holder renews or ends it.

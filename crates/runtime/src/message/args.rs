@@ -225,6 +225,28 @@ mod tests {
         }
     }
 
+    /// Types of other crates quote what they do not like.
+    #[test]
+    fn what_a_type_says_is_kept_without_what_it_quotes() {
+        #[derive(Debug, Deserialize)]
+        struct Export {
+            #[expect(dead_code, reason = "never read: it does not fit")]
+            id: uuid::Uuid,
+        }
+        let call = args(json!(["secret"]), json!({}));
+        let error = call.decode::<Export>().expect_err("no id").to_string();
+        assert!(
+            error.contains("`id`: ") && error.contains("found .."),
+            "{error}"
+        );
+        let said = |text: &str| <ArgsError as serde::de::Error>::custom(text).to_string();
+        let rule = said("a task's name is not \"one two\" nor 'b' or `c");
+        assert!(
+            rule.ends_with("a task's name is not .. nor .. or .."),
+            "{rule}"
+        );
+    }
+
     #[test]
     fn unit_newtype_and_tuple_structs_work_too() {
         assert_eq!(Args::default().decode::<Nothing>().expect("fits"), Nothing);

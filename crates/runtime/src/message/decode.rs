@@ -22,8 +22,26 @@ impl ArgsError {
 
 /// Errors name the place and the type, never the value: args may hold what no log may show.
 impl de::Error for ArgsError {
+    /// What a type says of its own accord may quote the value: ``invalid character: found `s` at 0``.
     fn custom<M: std::fmt::Display>(message: M) -> Self {
-        Self::new(message.to_string())
+        Self::new(without_quotations(&message.to_string()))
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::new(format!("found {length} values, expected {expected}"))
+    }
+
+    fn unknown_field(_found: &str, expected: &'static [&'static str]) -> Self {
+        let expected = expected.join(", ");
+        Self::new(format!("unknown field, expected one of {expected}"))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("missing field `{field}`"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(format!("duplicate field `{field}`"))
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -43,6 +61,26 @@ impl de::Error for ArgsError {
             expected.join(", ")
         ))
     }
+}
+
+/// The text with two dots for whatever stands between quotation marks; an open one reaches to the end. An apostrophe is none.
+fn without_quotations(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut open = None;
+    for mark in text.chars() {
+        let in_a_word = kept.ends_with(char::is_alphanumeric);
+        match (open, mark) {
+            (Some(opened), _) if opened == mark => open = None,
+            (Some(_), _) => {}
+            (None, '`' | '"') => open = Some(mark),
+            (None, '\'') if !in_a_word => open = Some(mark),
+            (None, _) => kept.push(mark),
+        }
+        if open == Some(mark) {
+            kept.push_str("..");
+        }
+    }
+    kept
 }
 
 fn kind_of(found: Unexpected<'_>) -> &'static str {

@@ -198,6 +198,7 @@ fn underway(
     let run = Run {
         id: message.id.clone(),
         kick: reception.kick.clone(),
+        is_new: reception.is_new(),
         hop: message.hop(),
         token: token.to_owned(),
         worker: engine.name.clone(),

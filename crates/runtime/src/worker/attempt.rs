@@ -153,9 +153,17 @@ async fn settle_unrun(
 ) {
     let span = reception.span(engine);
     let ending = Ending::without_running(outcome, place, policy, &span);
-    settle(engine, reception, receipt, ending, &span)
-        .instrument(span.clone())
-        .await;
+    async {
+        if let Outcome::Snooze { after } = ending.outcome {
+            tracing::warn!(
+                ?after,
+                "no handler for this task in this worker: it waits for one that has it"
+            );
+        }
+        settle(engine, reception, receipt, ending, &span).await;
+    }
+    .instrument(span.clone())
+    .await;
 }
 
 async fn course(engine: &Engine, reception: &mut Reception) -> Course {
@@ -175,8 +183,12 @@ async fn course(engine: &Engine, reception: &mut Reception) -> Course {
 /// dead-letter queue, so it is settled once more, without running.
 async fn settle_once_more(engine: &Arc<Engine>, reception: Reception, receipt: Box<dyn Receipt>) {
     let stored = match reception.id() {
-        Some(id) => engine.servers.results.load(&id).await.ok().flatten(),
-        None => None,
+        Some(id) => settle::stored(engine, &id).await,
+        None => Ok(None),
+    };
+    // Nobody can say now whether its failure was buried: it stays until somebody can.
+    let Ok(stored) = stored else {
+        return settle::hand_back(receipt).await;
     };
     match stored.map(|record| record.outcome) {
         Some(Err(failure)) if !failure.is_cancelled() => {
@@ -300,7 +312,6 @@ fn unknown(engine: &Engine, reception: &mut Reception, message: &Message) -> Out
     if waited < engine.unknown_wait {
         let after = super::unknown_pause(waited).min(engine.unknown_wait - waited);
         reception.note_unknown_for(waited + after);
-        tracing::warn!(task_id = %message.id, ?after, "no handler for this task in this worker: it waits for one that has it");
         return Outcome::Snooze { after };
     }
     let sentence = format!(

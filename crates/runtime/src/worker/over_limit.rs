@@ -17,6 +17,7 @@ use super::parking::{Place, Taken, Wait};
 use super::reception::Reception;
 use super::settle;
 use crate::broker::{BrokerError, Delivery, Parcel, Receipt, Room};
+use crate::message::label;
 
 /// How often rooms are looked after when nothing stirs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -72,7 +73,8 @@ async fn set_aside(engine: &Engine, surplus: Delivery, room: Room) {
     let Ok(message) = &reception.message else {
         return settle::hand_back(receipt).await;
     };
-    let headers = reception.headers.headers();
+    let mut headers = reception.headers.headers();
+    headers.insert(label::KICK.to_owned(), reception.kick_from_now_on());
     let parcel = Parcel::aside(room, message, reception.body.clone(), headers);
     tracing::debug!(task_id = %message.id, %room, "over a limit: set aside");
     let once_in = async {

@@ -1,5 +1,6 @@
 //! A delivery whose bytes have been read: what it asks for, which handler knows it, and which span its attempt gets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::running::Underway;
 use crate::broker::{Beside, Delivery, Receipt, Room};
 use crate::hash::stable;
 use crate::job::Job;
-use crate::message::{Message, MessageId, Undecodable, label};
+use crate::message::{Message, MessageId, Undecodable, label, new_kick_again};
 use crate::middleware::trace::{self, Origin};
 use crate::queue::Level;
 use crate::task::Policy;
@@ -23,6 +24,8 @@ pub(super) struct Reception {
     /// What tells this kick from another one with the same id: its label, or for a caller that sets none, a fingerprint of
     /// the bytes, which a redelivered copy shares.
     pub(super) kick: String,
+    /// Whether that is a name of its own.
+    named: bool,
     pub(super) body: Vec<u8>,
     pub(super) headers: Box<dyn Beside>,
     pub(super) level: Level,
@@ -39,10 +42,17 @@ impl Reception {
         let (body, headers, receipt) = delivery.take_apart();
         let message = Message::decode(&body).map(Arc::new);
         let label = message.as_ref().ok().and_then(|message| message.kick());
-        let kick = label.map_or_else(|| fingerprint(&body), str::to_owned);
+        // What was set aside under a name that the bytes do not have has it beside them.
+        let label = match label {
+            Some(label) => Some(label.to_owned()),
+            None => headers.get(label::KICK).map(Cow::into_owned),
+        };
+        let named = label.is_some();
+        let kick = label.unwrap_or_else(|| fingerprint(&body));
         let reception = Self {
             message,
             kick,
+            named,
             body,
             headers,
             level,
@@ -64,6 +74,21 @@ impl Reception {
         );
         delivery.room = self.room;
         (delivery, self.turn)
+    }
+
+    /// Whether it cannot be a copy of what was delivered before. Only worth asking where a kick has no name: one that has is
+    /// told from others by that.
+    pub(super) fn is_new(&self) -> bool {
+        let hops = self.message.as_ref().map_or(0, |message| message.hop());
+        !self.named && !self.redelivered && self.room.is_none() && hops == 0
+    }
+
+    /// The name under which it goes on: what is new must not be taken for an earlier kick that looked the same.
+    pub(super) fn kick_from_now_on(&self) -> String {
+        match self.is_new() {
+            true => new_kick_again(),
+            false => self.kick.clone(),
+        }
     }
 
     pub(super) fn known<'e>(&self, engine: &'e Engine) -> Option<&'e Registered> {

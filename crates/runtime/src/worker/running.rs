@@ -278,6 +278,7 @@ mod tests {
         let run = Run {
             id: id.clone(),
             kick: "k".to_owned(),
+            is_new: false,
             hop: 0,
             token: "t".to_owned(),
             worker: "w".to_owned(),

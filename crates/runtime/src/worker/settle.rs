@@ -193,14 +193,21 @@ async fn output_before(
     let (Some(id), false) = (reception.id(), ending.ran) else {
         return Ok(None);
     };
+    match stored(engine, &id).await {
+        Ok(record) => Ok(record.filter(|record| record.outcome.is_ok())),
+        Err(error) => Err(Unsettled::Away(error.to_string())),
+    }
+}
+
+/// What is stored under this id, if anything that can be read is.
+pub(super) async fn stored(engine: &Engine, id: &MessageId) -> Result<Option<Record>, ResultError> {
     let stored = keep_trying(
-        || engine.servers.results.load(&id),
+        || engine.servers.results.load(id),
         |error| !matches!(error, ResultError::Unreadable { .. }),
     );
     match stored.await {
-        Ok(record) => Ok(record.filter(|record| record.outcome.is_ok())),
         Err(ResultError::Unreadable { .. }) => Ok(None),
-        Err(error) => Err(Unsettled::Away(error.to_string())),
+        other => other,
     }
 }
 
@@ -271,7 +278,11 @@ async fn again(
     let mut message = change(Message::clone(message)).next_hop();
     let labels = &mut message.labels;
     labels.set_float(label::QUEUED_AT, unix_seconds_after(after));
-    labels.set_text(label::KICK, &*reception.kick);
+    let kick = match ending.place {
+        Some(_) => reception.kick.clone(),
+        None => reception.kick_from_now_on(),
+    };
+    labels.set_text(label::KICK, kick);
     if ending.place.is_some() {
         // What has started is not superseded any more.
         labels.remove(label::DEBOUNCE);
@@ -310,7 +321,9 @@ pub(super) async fn come_back(
     };
     tracing::info!(task_id = %message.id, ?after, "came again while it runs");
     let mut message = Message::clone(message);
-    message.labels.set_text(label::KICK, &*reception.kick);
+    message
+        .labels
+        .set_text(label::KICK, reception.kick_from_now_on());
     trace::keep(&*reception.headers, &mut message.labels);
     let parcel = Parcel::of(&message, route(engine, reception, after));
     move_on(engine, parcel, receipt, std::future::ready(())).await;

@@ -14,12 +14,36 @@ pub(super) async fn exercise(ledger: &dyn Ledger) {
     a_start_that_is_held_back_claims_nothing(ledger).await;
     a_renewed_claim_lives_on(ledger).await;
     what_was_sent_on_or_released_may_begin_again(ledger).await;
+    what_is_new_is_no_copy_of_an_earlier_kick(ledger).await;
+}
+
+async fn what_is_new_is_no_copy_of_an_earlier_kick(ledger: &dyn Ledger) {
+    let id = MessageId::new();
+    let first = run(&id, "a");
+    begin(ledger, &first, LONG).await;
+    let new = |token: &str| Run {
+        is_new: true,
+        ..run(&id, token)
+    };
+    let held = begin(ledger, &new("b"), LONG).await;
+    assert!(matches!(held, Standing::Held { .. }), "one at a time");
+    ledger.sent_on(&first, 1).await.expect("answers");
+    let copy = begin(ledger, &run(&id, "c"), LONG).await;
+    assert_eq!(copy, Standing::Superseded);
+    let granted = Standing::Granted { starts: 1 };
+    assert_eq!(begin(ledger, &new("d"), SHORT).await, granted);
+    assert_eq!(
+        begun_in_time(ledger, &new("e")).await,
+        granted,
+        "its own first start"
+    );
 }
 
 fn run(id: &MessageId, token: &str) -> Run {
     Run {
         id: id.clone(),
         kick: "k\n1".to_owned(),
+        is_new: false,
         hop: 0,
         token: token.to_owned(),
         worker: "w@host:1".to_owned(),
@@ -175,6 +199,7 @@ async fn what_was_sent_on_or_released_may_begin_again(ledger: &dyn Ledger) {
         Some(Sighting::SentOn { hop: 1 })
     );
     let next = Run {
+        is_new: false,
         hop: 1,
         ..run(&id, "d")
     };

@@ -100,9 +100,10 @@ impl Pages {
     pub(super) fn begin(&mut self, run: &Run, lease: Duration, hold_back: Option<u32>) -> Standing {
         let now = Instant::now();
         let mut starts = 1;
+        let same = |kick: &str| kick == run.kick && !run.is_new;
         match self.run(&run.id) {
-            Some(State::Finished { kick, .. }) if *kick == run.kick => return Standing::Finished,
-            Some(State::SentOn { kick, hop }) if *kick == run.kick && *hop > run.hop => {
+            Some(State::Finished { kick, .. }) if same(kick) => return Standing::Finished,
+            Some(State::SentOn { kick, hop }) if same(kick) && *hop > run.hop => {
                 return Standing::Superseded;
             }
             Some(State::Running {
@@ -115,7 +116,7 @@ impl Pages {
                 } else if *until > now {
                     let (remaining, worker) = (*until - now, other.worker.clone());
                     return Standing::Held { remaining, worker };
-                } else if other.kick == run.kick {
+                } else if same(&other.kick) {
                     starts = before + 1;
                     if hold_back == Some(starts) {
                         return Standing::HeldBack;

@@ -34,11 +34,11 @@ end
     };
 }
 
-/// KEYS the run; ARGV kick, hop, token, worker, lease, kept, start to hold back. Returns a word, a number and the holder.
+/// KEYS the run; ARGV kick, hop, token, worker, lease, kept, start to hold back, 1 if it is new. Returns a word, a number and the holder.
 pub(super) const BEGIN: &str = reading!(
     r"
 local state, token, till, number, worker, kick = read(KEYS[1])
-local same = kick == ARGV[1]
+local same = kick == ARGV[1] and ARGV[8] ~= '1'
 local starts = 1
 if state == 'f' and same then return {'finished', 0, ''} end
 if state == 'w' and same and tonumber(number) > tonumber(ARGV[2]) then return {'superseded', 0, ''} end
@@ -117,7 +117,7 @@ impl Runs for RedisLedger {
             .arg(&run.worker);
         call.arg(millis(lease)).arg(millis(REMEMBERED));
         // No start has the number 0.
-        call.arg(hold_back.unwrap_or(0));
+        call.arg(hold_back.unwrap_or(0)).arg(u8::from(run.is_new));
         let (word, number, worker): (String, u64, String) = self.line.call(&call).await?;
         Ok(match word.as_str() {
             "finished" => Standing::Finished,

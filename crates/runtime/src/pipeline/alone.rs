@@ -182,6 +182,7 @@ fn attempt_at(id: &MessageId) -> (CancellationToken, Arc<Underway>) {
     let run = Run {
         id: id.clone(),
         kick: "alone".to_owned(),
+        is_new: false,
         hop: 0,
         token: "alone".to_owned(),
         worker: "alone".to_owned(),

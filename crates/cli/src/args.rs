@@ -136,7 +136,7 @@ pub(crate) struct Chosen {
     /// Only letters with this reason: permanent, exhausted, bad_args, unknown_task, undecodable, result_too_large, unpublishable, poison, expired
     #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<DeadReason>,
-    /// How many of the oldest letters are looked at
+    /// At most so many of those that are meant, the oldest first
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
     #[command(flatten)]

@@ -1,16 +1,16 @@
 //! `sapari dead`: what ended in a role's dead-letter queue, and what becomes of it.
-//! Letters are chosen by id, task and reason among the oldest; what is not chosen stays where it is, in its order.
+//! Letters are chosen by id, task and reason, the oldest first; what is not chosen stays where it is, in its order. Nothing is declared: where
+//! no worker ever was, there are no dead letters.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sapari_runtime::broker::{Broker, BrokerError, DeadLetter, Verdict};
 use sapari_runtime::host::{Exit, Failure};
-use sapari_runtime::queue::Queue;
 use serde_json::json;
 
 use crate::args::{Chosen, Dead};
-use crate::console::{json, line};
-use crate::servers::{check, connect};
+use crate::console::{json, line, note};
+use crate::servers::{check, connect_to_look};
 use crate::table::{age, aligned, plain};
 
 /// The widest that an error is shown in a list, in characters.
@@ -24,13 +24,12 @@ pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
 }
 
 async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
-    let queue = chosen.role.queue();
-    let broker = connect(&chosen.servers, queue).await?;
+    let broker = connect_to_look(&chosen.servers).await?;
     let done = match command {
         Dead::List(_) => list(&letters(&*broker, chosen).await?),
         Dead::Show(_) => show_all(&letters(&*broker, chosen).await?, chosen),
-        Dead::Replay(_) => replay(&*broker, chosen, queue).await,
-        Dead::Drop(_) => drop_for_good(&*broker, chosen, queue).await,
+        Dead::Replay(_) => replay(&*broker, chosen).await,
+        Dead::Drop(_) => drop_for_good(&*broker, chosen).await,
     };
     broker.close().await;
     done
@@ -53,18 +52,53 @@ impl Chosen {
         let Some(id) = self.id.as_deref().filter(|_| how_many == 0) else {
             return Ok(());
         };
-        let (role, limit) = (self.role, self.limit);
+        let role = self.role;
         Err(Exit::Failed.with(format!(
-            "no dead letter of {role} with the id {id} and what else was asked for is among the oldest {limit}; \
-             `sapari task {id}` says how it ended, `--limit` looks at more"
+            "no dead letter of {role} has the id {id} and what else was asked for; `sapari task {id}` says how it ended"
         )))
     }
 }
 
+/// Does this with each letter that is chosen, the oldest first, and with no more than the limit allows. Returns how many they were.
+async fn with_each(
+    broker: &dyn Broker,
+    chosen: &Chosen,
+    act: &mut (dyn FnMut(&DeadLetter) -> Verdict + Send),
+) -> Result<usize, Failure> {
+    let queue = chosen.role.queue();
+    let depth = broker.depth(queue).await;
+    // What dies meanwhile, perhaps of the replay itself, is for the next time.
+    let there = depth.map_err(|error| unavailable(&error))?.dead;
+    let (mut picked, mut more) = (0, false);
+    let mut judge = |letter: &DeadLetter| match chosen.wants(letter) {
+        false => Verdict::Keep,
+        true if picked == chosen.limit() => {
+            more = true;
+            Verdict::Enough
+        }
+        true => {
+            picked += 1;
+            act(letter)
+        }
+    };
+    let there = usize::try_from(there).unwrap_or(usize::MAX);
+    let reviewed = broker.review_dead(queue, there, &mut judge).await;
+    reviewed.map_err(|error| unavailable(&error))?;
+    if more {
+        note(format_args!(
+            "there are more than {picked} of these; --limit takes more at once"
+        ));
+    }
+    Ok(picked)
+}
+
 async fn letters(broker: &dyn Broker, chosen: &Chosen) -> Result<Vec<DeadLetter>, Failure> {
-    let looked = broker.dead_letters(chosen.role.queue(), chosen.limit());
-    let mut letters = looked.await.map_err(|error| unavailable(&error))?;
-    letters.retain(|letter| chosen.wants(letter));
+    let mut letters = Vec::new();
+    let mut keep = |letter: &DeadLetter| {
+        letters.push(letter.clone());
+        Verdict::Keep
+    };
+    with_each(broker, chosen, &mut keep).await?;
     Ok(letters)
 }
 
@@ -116,7 +150,7 @@ fn show(letter: &DeadLetter) -> Result<(), Failure> {
     json(&json!({ "headers": letter.headers, "body": body }))
 }
 
-async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<(), Failure> {
+async fn replay(broker: &dyn Broker, chosen: &Chosen) -> Result<(), Failure> {
     let results = chosen.servers.store.results().await?;
     // Their failures are forgotten first: a worker that finds one would take the message for finished.
     for letter in letters(broker, chosen).await? {
@@ -125,38 +159,24 @@ async fn replay(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<()
             forgotten.map_err(|error| Exit::Unavailable.because(&error))?;
         }
     }
-    let (mut replayed, mut hopeless) = (0_usize, Vec::new());
-    let mut judge = |letter: &DeadLetter| match chosen.wants(letter).then(|| letter.replay(queue)) {
-        None => Verdict::Keep,
-        Some(Ok(parcel)) => {
-            replayed += 1;
-            Verdict::Replay(Box::new(parcel))
-        }
-        Some(Err(reason)) => {
+    let mut hopeless = Vec::new();
+    let mut replay = |letter: &DeadLetter| match letter.replay(chosen.role.queue()) {
+        Ok(parcel) => Verdict::Replay(Box::new(parcel)),
+        Err(reason) => {
             hopeless.push(format!("{}: {reason}", letter.task_id().unwrap_or("-")));
             Verdict::Keep
         }
     };
-    let reviewed = broker.review_dead(queue, chosen.limit(), &mut judge).await;
-    reviewed.map_err(|error| unavailable(&error))?;
-    line(format_args!("{replayed} replayed"))?;
+    let picked = with_each(broker, chosen, &mut replay).await?;
+    line(format_args!("{} replayed", picked - hopeless.len()))?;
     match hopeless.as_slice() {
-        [] => chosen.found(replayed),
+        [] => chosen.found(picked),
         some => Err(Exit::Failed.with(format!("left where they are: {}", some.join("; ")))),
     }
 }
 
-async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen, queue: Queue) -> Result<(), Failure> {
-    let mut dropped = 0_usize;
-    let mut judge = |letter: &DeadLetter| {
-        if chosen.wants(letter) {
-            dropped += 1;
-            return Verdict::Drop;
-        }
-        Verdict::Keep
-    };
-    let reviewed = broker.review_dead(queue, chosen.limit(), &mut judge).await;
-    reviewed.map_err(|error| unavailable(&error))?;
+async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen) -> Result<(), Failure> {
+    let dropped = with_each(broker, chosen, &mut |_: &DeadLetter| Verdict::Drop).await?;
     line(format_args!("{dropped} dropped"))?;
     chosen.found(dropped)
 }

@@ -95,7 +95,8 @@ fn order<'a>(tasks: &'a Tasks, arguments: &Kick, target: &Target) -> KickNamed<'
 
 fn exit_of(error: &KickError) -> Failure {
     match error {
-        KickError::Publish(_) => Exit::Unavailable.because(error),
+        // The same kick can be taken later: it is the broker that is not there, or does not take it now.
+        KickError::Publish(refused) if refused.may_pass() => Exit::Unavailable.because(error),
         _ => Exit::Usage.because(error),
     }
 }

@@ -30,6 +30,14 @@ async fn a_delayed_kick_has_the_id_and_the_delay_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_delay_that_no_broker_keeps_is_a_mistake_and_not_a_broker_that_is_away() {
+    let space = Space::new();
+    let kick = ["kick", "ping", "--role", "render", "--delay", "200000h"];
+    let ended = space.sapari(&kick).ended().await;
+    ended.assert_sentence(64, "over the limit");
+}
+
+#[tokio::test]
 async fn ping_prints_every_answer_and_a_summary() {
     let space = Space::new();
     let _worker = space.start("sapari-render", &[]).ready().await;

@@ -32,6 +32,8 @@ mod header {
 pub enum Verdict {
     /// It stays where it is.
     Keep,
+    /// It stays where it is, and so do all that come after it: nothing more is looked at.
+    Enough,
     /// It is dropped for good.
     Drop,
     /// It is published as this, and dropped once the broker has confirmed that.

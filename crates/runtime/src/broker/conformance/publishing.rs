@@ -228,6 +228,17 @@ pub async fn dead_letters_are_replayed_dropped_and_kept(broker: &dyn Broker) {
         .expect("a declared queue");
     let ids: Vec<_> = letters.iter().filter_map(DeadLetter::task_id).collect();
     assert_eq!(ids, [kept, also_kept, beyond]);
+    let mut until_kept = |letter: &DeadLetter| match letter.task_id() {
+        Some(id) if id == also_kept => Verdict::Enough,
+        _ => Verdict::Keep,
+    };
+    let seen = broker.review_dead(queue, 10, &mut until_kept).await;
+    assert_eq!(
+        seen.expect("a declared queue"),
+        2,
+        "the last was not looked at"
+    );
+    settled_depth(broker, queue, |depth| depth.dead == 3).await;
 
     let mut consumer = broker.consume(queue, 1).await.expect("consumes");
     let delivery = next(&mut *consumer).await;

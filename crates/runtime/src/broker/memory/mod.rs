@@ -279,6 +279,10 @@ impl Broker for MemoryBroker {
             seen += 1;
             match judge(&letter) {
                 Verdict::Keep => kept.push_back(letter),
+                Verdict::Enough => {
+                    kept.push_back(letter);
+                    break;
+                }
                 Verdict::Drop => {}
                 Verdict::Replay(parcel) => {
                     refused = self.publish(*parcel).await.err();

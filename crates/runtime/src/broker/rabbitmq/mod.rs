@@ -366,6 +366,7 @@ impl Broker for RabbitBroker {
             seen += 1;
             match judge(&letter) {
                 Verdict::Keep => continue,
+                Verdict::Enough => break,
                 Verdict::Drop => {}
                 Verdict::Replay(parcel) => match self.publish(*parcel).await {
                     Ok(()) => {}

@@ -17,8 +17,9 @@ const REFILL: Duration = Duration::from_millis(20);
 /// How long the lane may take to tell the broker another size; while it does, no lower level is looked at either.
 const RESIZING: Duration = Duration::from_millis(500);
 
-/// How long the broker may take to send to a consumer of another size; over with the first that comes.
-const RESIZED: Duration = Duration::from_millis(100);
+/// How long the broker may take to send to a consumer that is new, at the start or because it has another size. It writes down that
+/// there is one more, perhaps that there is one less, and may pause for that between two messages: so the first that comes does not end it.
+const NEW_CONSUMER: Duration = Duration::from_millis(100);
 
 /// The prefetch window of one lane.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Window {
                 size,
                 width: Width::fixed(size, now),
                 taken: 0,
-                expected_until: Some(now + REFILL),
+                expected_until: Some(now + NEW_CONSUMER),
                 resizing: None,
             }),
             other_wanted: Notify::new(),
@@ -102,7 +103,7 @@ impl Window {
     pub(super) fn listens(&self) {
         let mut state = self.state();
         state.resizing = None;
-        state.expected_until = Some(Instant::now() + RESIZED);
+        state.expected_until = Some(Instant::now() + NEW_CONSUMER);
     }
 
     /// Whether more are held than suit long tasks.
@@ -122,8 +123,8 @@ impl Window {
         state.taken += 1;
         // One of several freed places may be filled and the others not yet.
         let (full, now) = (state.is_full(), Instant::now());
-        let expecting = !full && state.expected_until.is_some_and(|until| until > now);
-        state.expected_until = expecting.then(|| now + REFILL);
+        let expecting = state.expected_until.filter(|until| !full && *until > now);
+        state.expected_until = expecting.map(|until| until.max(now + REFILL));
     }
 
     /// Something is about to be settled. A window that was full may have kept the broker from sending more.
@@ -151,7 +152,7 @@ impl Window {
     pub(super) fn reset(&self) {
         let mut state = self.state();
         state.taken = 0;
-        state.expected_until = Some(Instant::now() + REFILL);
+        state.expected_until = Some(Instant::now() + NEW_CONSUMER);
     }
 
     /// Until when more may be on its way; none when the broker had room and sent nothing.
@@ -177,7 +178,7 @@ mod tests {
     async fn more_is_expected_just_after_opening_and_when_a_full_window_got_room() {
         let window = Window::new(2);
         assert!(window.expects_until().is_some(), "it has just opened");
-        tokio::time::advance(REFILL).await;
+        tokio::time::advance(NEW_CONSUMER).await;
         window.take();
         window.give(1);
         assert!(window.expects_until().is_none(), "it never was full");
@@ -192,6 +193,18 @@ mod tests {
         assert!(window.expects_until().is_none(), "it is full again");
         window.give(1);
         tokio::time::advance(REFILL).await;
+        assert!(window.expects_until().is_none(), "nothing came in time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_of_another_size_may_pause_after_the_first_that_it_brings() {
+        let window = Window::new(2);
+        window.resized(50);
+        window.listens();
+        window.take();
+        tokio::time::advance(NEW_CONSUMER - Duration::from_millis(1)).await;
+        assert!(window.expects_until().is_some(), "more may be on its way");
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert!(window.expects_until().is_none(), "nothing came in time");
     }
 }

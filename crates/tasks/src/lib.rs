@@ -7,7 +7,7 @@ mod render;
 mod role;
 
 pub use analysis::{Analysis, AnalyzeProject};
-pub use edits::{EditList, Kept};
+pub use edits::{Caption, EditList, Kept, Muted};
 pub use render::{ExportManifest, RenderExport};
 pub use role::Role;
 

@@ -140,15 +140,12 @@ async fn dead_render(space: &Space) -> Render {
 
 /// Puts into storage what the render missed.
 fn mend(space: &Space, project: Uuid) {
-    let edits = EditList {
-        project_uuid: project,
-        clip_file_uuid: Uuid::new_v4(),
-        clip_key: "clips/interview.mp4".to_owned(),
-        keep: vec![Kept {
-            from_us: 0,
-            to_us: 1_000_000,
-        }],
+    let first_second = Kept {
+        from_us: 0,
+        to_us: 1_000_000,
     };
+    let clip = (Uuid::new_v4(), "clips/interview.mp4");
+    let edits = EditList::new(project, clip, vec![first_second]);
     space.store(&edits.clip_key, INTERVIEW.as_ref());
     let file = space.path("edits.json");
     std::fs::write(&file, serde_json::to_vec(&edits).expect("JSON")).expect("writable");

@@ -79,12 +79,7 @@ fn long_render(space: &Space) -> RenderExport {
         from_us: 0,
         to_us: FIVE_MINUTES,
     };
-    let edits = EditList {
-        project_uuid,
-        clip_file_uuid,
-        clip_key,
-        keep: vec![whole],
-    };
+    let edits = EditList::new(project_uuid, (clip_file_uuid, &clip_key), vec![whole]);
     let file = space.path("tmp/edits.json");
     std::fs::write(&file, serde_json::to_vec(&edits).expect("JSON")).expect("writable");
     space.store(&EditList::key(project_uuid), &file);

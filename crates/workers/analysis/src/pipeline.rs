@@ -97,15 +97,13 @@ async fn create_edits(
 ) -> TaskResult<Analysis> {
     let keep = keep_segments(audio.duration, &silences, CutSettings::default());
     let task = cx.task();
-    let edits = EditList {
-        project_uuid: task.project_uuid,
-        clip_file_uuid: task.clip_file_uuid,
-        clip_key: task.clip_key.clone(),
-        keep: keep
-            .iter()
+    let edits = EditList::new(
+        task.project_uuid,
+        (task.clip_file_uuid, &task.clip_key),
+        keep.iter()
             .map(|segment| Kept::between(segment.from, segment.to))
             .collect(),
-    };
+    );
     let edits_key = EditList::key(task.project_uuid);
     let bytes = serde_json::to_vec(&edits).permanent()?;
     let stored = cx

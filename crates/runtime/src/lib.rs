@@ -76,6 +76,7 @@ pub mod ping;
 pub mod pipeline;
 pub mod queue;
 pub mod result;
+pub mod schedule;
 mod stop;
 pub mod task;
 #[cfg(feature = "testing")]

@@ -213,9 +213,12 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
         sapari_services::Storage::open("memory://").expect("memory"),
         std::env::temp_dir(),
     );
+    let mailer = sapari_services::Mailer::open("file:///nowhere", "a@example.com");
+    let post = sapari_email::Post::by(mailer.expect("a directory"));
     let plans = [
         sapari_analysis::worker(media.clone()).into_plan(),
         sapari_render::worker(media).into_plan(),
+        sapari_email::worker(post).into_plan(),
     ];
     let mut registered: Vec<&str> = plans
         .iter()

@@ -4,4 +4,5 @@
 //! every call runs in.
 
 pub mod ffmpeg;
+pub mod smtp;
 pub mod storage;

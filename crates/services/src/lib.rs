@@ -1,5 +1,5 @@
-//! What the tasks of the system call: ffmpeg and ffprobe as child processes, object storage, and
-//! the pure decisions between them.
+//! What the tasks of the system call: ffmpeg and ffprobe as child processes, object storage,
+//! mail servers, and the pure decisions between them.
 //!
 //! It deliberately knows no broker, no queue and no task: a handler asks, this crate does, and
 //! every outbound call runs in its own `ext.<service>.<op>` span. It retries nothing either; its
@@ -7,6 +7,7 @@
 
 pub mod cuts;
 pub mod ext;
+mod hash;
 mod media;
 mod part;
 pub mod process;
@@ -18,7 +19,8 @@ pub use ext::ffmpeg::{
     AudioStream, ClipCall, CutJob, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
     SilenceSettings, VideoStream,
 };
+pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
 pub use ext::storage::{Storage, StorageError, Subject};
-pub use media::Media;
+pub use media::{Media, data_dir};
 pub use process::{ChildProcess, Collected, Exit, ProcessError};
 pub use scratch::{Scratch, ScratchError};

@@ -85,13 +85,19 @@ impl Dependencies for Media {
     }
 }
 
-/// By the XDG rules: `$XDG_DATA_HOME`, or `.local/share` at home.
 fn default_storage_url() -> Result<String, LoadError> {
-    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let data = dir("XDG_DATA_HOME").filter(|path| path.is_absolute());
-    let data = data.or_else(|| Some(dir("HOME")?.join(".local/share")));
-    let place = data.map(|data| data.join("sapari/storage"));
+    let place = data_dir().map(|data| data.join("storage"));
     let url = place.and_then(|place| url::Url::from_directory_path(place).ok());
     let missing = || LoadError::new(STORAGE_URL, "no home directory is known: set it");
     url.map(String::from).ok_or_else(missing)
+}
+
+/// Where this user's data lies unless settings say otherwise, by the XDG rules: `sapari` in `$XDG_DATA_HOME`, or in `.local/share`
+/// at home.
+#[must_use]
+pub fn data_dir() -> Option<PathBuf> {
+    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let data = dir("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(dir("HOME")?.join(".local/share")))?;
+    Some(data.join("sapari"))
 }

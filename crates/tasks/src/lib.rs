@@ -3,11 +3,13 @@
 
 mod analysis;
 mod edits;
+mod email;
 mod render;
 mod role;
 
 pub use analysis::{Analysis, AnalyzeProject};
 pub use edits::{Caption, EditList, Kept, Muted};
+pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use render::{ExportManifest, RenderExport};
 pub use role::Role;
 
@@ -42,6 +44,7 @@ pub fn catalogue() -> Vec<Declared> {
     vec![
         Declared::of::<AnalyzeProject>(),
         Declared::of::<RenderExport>(),
+        Declared::of::<SendEmail>(),
     ]
 }
 

@@ -14,11 +14,13 @@ pub enum Role {
     Analysis,
     /// Cuts, encodes and stores exports.
     Render,
+    /// Sends mails.
+    Email,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 2] = [Self::Analysis, Self::Render];
+    pub const ALL: [Self; 3] = [Self::Analysis, Self::Render, Self::Email];
 
     /// The role's name as people type it, and as its queue is called.
     #[must_use]
@@ -26,6 +28,7 @@ impl Role {
         match self {
             Self::Analysis => "analysis",
             Self::Render => "render",
+            Self::Email => "email",
         }
     }
 
@@ -34,6 +37,7 @@ impl Role {
     pub const fn queue(self) -> Queue {
         match self {
             Self::Analysis | Self::Render => Queue::named(self.as_str()).levels(4),
+            Self::Email => Queue::named(self.as_str()),
         }
     }
 }
@@ -86,6 +90,7 @@ impl Process for Role {
                 "Runs the analysis worker: listens to projects and decides what to cut"
             }
             Self::Render => "Runs the render worker: cuts, encodes and stores exports",
+            Self::Email => "Runs the email worker: sends mails, each made from a template",
         }
     }
 }

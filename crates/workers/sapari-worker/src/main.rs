@@ -10,5 +10,6 @@ fn main() -> ExitCode {
     main_of_any(&[
         Program::new(Role::Analysis, sapari_analysis::worker),
         Program::new(Role::Render, sapari_render::worker),
+        Program::new(Role::Email, sapari_email::worker),
     ])
 }

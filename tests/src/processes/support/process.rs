@@ -128,6 +128,14 @@ impl Ended {
         }
     }
 
+    /// Fails unless it told of a task that failed, in words that contain `words`.
+    #[track_caller]
+    pub(crate) fn assert_failed(&self, words: &str) {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        let said = self.stderr.concat();
+        assert!(said.contains(words), "{words:?} is missing: {self:?}");
+    }
+
     /// Fails unless it ended with this code and said one sentence, on stderr, that contains `words`.
     #[track_caller]
     pub(crate) fn assert_sentence(&self, code: i32, words: &str) {

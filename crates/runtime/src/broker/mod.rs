@@ -2,6 +2,7 @@
 //! Settling is consumed by value, so a delivery is acked once or not at all; only `worker::settle` may do it.
 
 mod aging;
+mod baton;
 mod beside;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 
 pub(crate) use prefetch::{most_held, prefetch};
 
+pub use baton::Baton;
 pub use beside::Beside;
 pub(crate) use error::replay_refused;
 pub use error::{BrokerError, PublishError};
@@ -135,6 +137,9 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
         self.review_dead(queue, limit, &mut keep).await?;
         Ok(letters)
     }
+
+    /// A baton for whoever publishes by the clock; not taken yet.
+    fn baton(&self) -> Box<dyn Baton>;
 
     /// Closes the connections; what is unsettled goes back to its queue.
     async fn close(&self);

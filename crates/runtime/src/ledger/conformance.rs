@@ -3,6 +3,7 @@
 mod checkpoints;
 mod gates;
 mod runs;
+mod schedules;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub async fn exercise(ledger: &dyn Ledger) {
     queues_are_paused_and_resumed(ledger).await;
     progress_is_kept(ledger).await;
     checkpoints::exercise(ledger).await;
+    schedules::exercise(ledger).await;
 }
 
 fn unique(word: &str) -> String {

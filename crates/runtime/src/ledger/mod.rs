@@ -1,5 +1,5 @@
 //! The ledger: what all workers and callers must agree on while work is under way. Who runs what, what was cancelled, which
-//! kicks are one, how much may run at once, what finished steps came to, who is alive. It stands beside the result store and lives in the same server.
+//! kicks are one, how much may run at once, what finished steps came to, who is alive, what the clock has fired. It stands beside the result store and lives in the same server.
 //!
 //! It promises no durability of its own: a ledger that was lost costs a second run at worst, never a message.
 
@@ -13,6 +13,7 @@ pub(crate) mod redis;
 mod registry;
 mod rooms;
 mod runs;
+mod schedules;
 mod uniques;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use limits::{Entry, Gate, GateKind, Limits};
 pub use registry::{Busy, Progress, Registry, WorkerReport};
 pub use rooms::Rooms;
 pub use runs::{Run, Runs, Sighting, Standing};
+pub use schedules::{Leader, Schedules, Written};
 pub use uniques::{Reserved, Uniques};
 
 use crate::error::BoxError;
@@ -36,6 +38,7 @@ pub trait Ledger:
     + Rooms
     + Registry
     + Checkpoints
+    + Schedules
     + Send
     + Sync
     + fmt::Debug
@@ -51,6 +54,7 @@ impl<T> Ledger for T where
         + Rooms
         + Registry
         + Checkpoints
+        + Schedules
         + Send
         + Sync
         + fmt::Debug

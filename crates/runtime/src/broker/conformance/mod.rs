@@ -1,6 +1,7 @@
 //! What every [`Broker`] must do, as cases to run against one. Needs nothing but the trait; knows no server.
 //! A case panics when the broker does not keep its promise; it works on a queue of its own, so cases may run side by side.
 
+mod baton;
 mod delivering;
 mod holding;
 mod looking;
@@ -10,6 +11,7 @@ mod waiting;
 
 use std::sync::Arc;
 
+pub use baton::*;
 pub use delivering::*;
 pub use holding::*;
 pub use looking::*;
@@ -52,6 +54,8 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     a_room_keeps_its_order_and_its_messages(broker).await;
     what_goes_back_to_a_room_is_the_first_again(broker).await;
     rooms_are_counted_and_apart(broker).await;
+    a_baton_has_one_holder_and_keeps_stubs(broker, &*make().await).await;
+    a_queue_that_is_not_there_is_missing(broker).await;
     another_connection_takes_from_the_same_room(broker, &*make().await).await;
     another_connection_sees_the_same_queue(broker, &*make().await).await;
 }

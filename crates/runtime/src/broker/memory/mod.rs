@@ -1,6 +1,7 @@
 //! The embedded broker: queues in this process, for one file programs, `sapari`-less tests and demos.
 //! Same promises as a real one but durability: it ends with the process. Delays follow `tokio::time`, so tests can pause them.
 
+mod baton;
 mod consumer;
 mod rooms;
 
@@ -13,11 +14,12 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use baton::{MemoryBaton, Shelf};
 use consumer::MemoryConsumer;
 use rooms::Rooms;
 
 use super::{
-    Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge,
+    Baton, Broker, BrokerError, Consumer, DeadLetter, Delivery, Depth, Destination, Headers, Judge,
     MAX_DELAY, Parcel, PublishError, Room, Verdict, queued_at, replay_refused,
 };
 use crate::message::{MAX_BODY_BYTES, Route};
@@ -37,6 +39,7 @@ struct Shared {
     // A std mutex: held for a few map operations, never across an await.
     queues: Mutex<HashMap<&'static str, QueueState>>,
     changed: Notify,
+    baton: Shelf,
 }
 
 #[derive(Default)]
@@ -297,6 +300,10 @@ impl Broker for MemoryBroker {
             state.dead = kept;
         });
         refused.map_or(Ok(seen), |error| Err(replay_refused(error)))
+    }
+
+    fn baton(&self) -> Box<dyn Baton> {
+        Box::new(MemoryBaton::new(self.clone()))
     }
 
     async fn close(&self) {}

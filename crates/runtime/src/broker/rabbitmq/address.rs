@@ -52,6 +52,12 @@ impl Address {
         })
     }
 
+    /// The same with another time between heartbeats, in seconds.
+    pub(super) fn with_heartbeat(mut self, seconds: u16) -> Self {
+        self.uri.query.heartbeat = Some(seconds);
+        self
+    }
+
     /// What the client library wants.
     pub(super) fn uri(&self) -> AMQPUri {
         self.uri.clone()

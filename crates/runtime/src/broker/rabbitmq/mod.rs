@@ -4,6 +4,7 @@
 mod ack_window;
 mod acks;
 mod address;
+mod baton;
 mod connection;
 mod consume;
 mod declare;
@@ -32,16 +33,17 @@ use tokio::time::timeout;
 
 use address::Address;
 pub(crate) use address::SCHEMES;
+use baton::RabbitBaton;
 use connection::Link;
 use consume::RabbitConsumer;
 use inspect::DeadQueue;
-use publish::{Letter, Publisher, short};
+use publish::{Letter, Publisher};
 use registry::Registry;
 use rooms::Rooms;
 use topology::Names;
 
 use super::{
-    Broker, BrokerError, Connections, Consumer, Delivery, Depth, Destination, Judge, Parcel,
+    Baton, Broker, BrokerError, Connections, Consumer, Delivery, Depth, Destination, Judge, Parcel,
     PublishError, Room, Verdict, replay_refused,
 };
 use crate::message::MAX_BODY_BYTES;
@@ -130,6 +132,9 @@ pub struct RabbitBroker {
     registry: Arc<Registry>,
     publisher: Publisher,
     rooms: Rooms,
+    address: Address,
+    /// What a baton's connection is called.
+    baton: String,
     publishing: Link,
     consuming: Link,
 }
@@ -146,7 +151,7 @@ impl RabbitBroker {
         let name = |purpose| format!("{} {purpose}", config.connection_name);
         let deadline = config.boot_deadline;
         let publishing = Link::open(address.clone(), name("publish"), deadline).await?;
-        let consuming = Link::open(address, name("consume"), deadline).await?;
+        let consuming = Link::open(address.clone(), name("consume"), deadline).await?;
         let publisher = Publisher::new(
             publishing.clone(),
             Arc::clone(&registry),
@@ -158,6 +163,8 @@ impl RabbitBroker {
             registry,
             publisher,
             rooms,
+            address,
+            baton: name("baton"),
             publishing,
             consuming,
         })
@@ -225,12 +232,7 @@ impl RabbitBroker {
                 parcel.headers = headers::fitting(parcel.headers)
             }
         }
-        Ok(Arc::new(Letter {
-            exchange: short(&exchange)?,
-            key: short(&key)?,
-            parcel,
-            target,
-        }))
+        Letter::new(&exchange, &key, target, parcel).map(Arc::new)
     }
 
     /// The exchange and the key: straight to the queue, or over the delay ladder.
@@ -381,6 +383,12 @@ impl Broker for RabbitBroker {
         }
         self.ask(&action, dead.close()).await?;
         Ok(seen)
+    }
+
+    fn baton(&self) -> Box<dyn Baton> {
+        let names = self.names().clone();
+        let baton = RabbitBaton::new(self.address.clone(), names, self.baton.clone());
+        Box::new(baton)
     }
 
     fn connections(&self) -> Connections {

@@ -38,8 +38,22 @@ pub(super) struct Letter {
 }
 
 impl Letter {
+    pub(super) fn new(
+        exchange: &str,
+        key: &str,
+        target: String,
+        parcel: Parcel,
+    ) -> Result<Self, PublishError> {
+        Ok(Self {
+            exchange: short(exchange)?,
+            key: short(key)?,
+            parcel,
+            target,
+        })
+    }
+
     /// Made for each try: the client library takes them, and a second try is rare.
-    fn properties(&self) -> Result<BasicProperties, PublishError> {
+    pub(super) fn properties(&self) -> Result<BasicProperties, PublishError> {
         Ok(BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into())
@@ -212,7 +226,7 @@ async fn confirmed(
     })
 }
 
-fn read(confirmation: &Confirmation, letter: &Letter) -> Result<(), PublishError> {
+pub(super) fn read(confirmation: &Confirmation, letter: &Letter) -> Result<(), PublishError> {
     let queue = || letter.target.clone();
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

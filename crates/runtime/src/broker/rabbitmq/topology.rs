@@ -114,6 +114,16 @@ impl Names {
         format!("{work}.room-{}", room.number())
     }
 
+    /// The queue whose owner holds the baton. No level and no room is called so.
+    pub(super) fn baton(&self) -> String {
+        format!("{}.schedule.baton", self.namespace)
+    }
+
+    /// Where the stubs of what is published with the baton lie; also their routing key.
+    pub(super) fn stubs(&self) -> String {
+        format!("{}.schedule.stubs", self.namespace)
+    }
+
     /// The queue that a parcel ends up in.
     pub(super) fn target(&self, destination: &Destination) -> String {
         match destination {
@@ -195,6 +205,18 @@ pub(super) fn queue(names: &Names, queue: Queue) -> Topology {
             .bindings
             .push(Binding::queue(&name, &names.due(), &delayed));
     }
+    topology
+}
+
+/// Where stubs lie, on the same exchange as all queues: a copy is routed together with its message. The baton's own queue is no part
+/// of it: it comes and goes with its holder.
+pub(super) fn stubs(names: &Names) -> Topology {
+    let name = names.stubs();
+    let mut topology = base(names);
+    topology.queues.push(QueueSpec::new(&name, without_limit()));
+    topology
+        .bindings
+        .push(Binding::queue(&name, &names.exchange(), &name));
     topology
 }
 

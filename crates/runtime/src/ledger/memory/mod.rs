@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod pages;
+mod schedules;
 
 use std::collections::BTreeSet;
 use std::fmt;

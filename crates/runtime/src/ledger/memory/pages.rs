@@ -32,6 +32,7 @@ pub(super) struct Pages {
     pub(super) progress: HashMap<MessageId, Kept<Progress>>,
     pub(super) steps: HashMap<MessageId, Kept<BTreeMap<String, Vec<u8>>>>,
     pub(super) last_runs: HashMap<String, Kept<LastRun>>,
+    pub(super) schedules: super::schedules::Page,
     pub(super) writes: u64,
 }
 

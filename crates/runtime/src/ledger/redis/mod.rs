@@ -7,6 +7,7 @@ mod limits;
 mod registry;
 mod rooms;
 mod runs;
+mod schedules;
 mod uniques;
 
 use std::fmt;
@@ -38,6 +39,11 @@ struct Scripts {
     give_up: Script,
     enter: Script,
     stay: Script,
+    take_lead: Script,
+    keep_lead: Script,
+    give_up_lead: Script,
+    settle_ticks: Script,
+    remove_entry: Script,
 }
 
 impl Scripts {
@@ -51,6 +57,11 @@ impl Scripts {
             give_up: Script::new(uniques::GIVE_UP),
             enter: Script::new(limits::ENTER),
             stay: Script::new(limits::STAY),
+            take_lead: Script::new(schedules::TAKE_LEAD),
+            keep_lead: Script::new(schedules::KEEP_LEAD),
+            give_up_lead: Script::new(schedules::GIVE_UP_LEAD),
+            settle_ticks: Script::new(schedules::SETTLE_TICKS),
+            remove_entry: Script::new(schedules::REMOVE_ENTRY),
         }
     }
 }

@@ -1,0 +1,118 @@
+//! Schedules in this process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::MemoryLedger;
+use super::pages::Kept;
+use crate::ledger::{Leader, LedgerError, Schedules, Written};
+use crate::schedule::Known;
+
+/// The page about schedules.
+#[derive(Default)]
+pub(super) struct Page {
+    leads: u64,
+    leader: Option<Kept<Leader>>,
+    settled: BTreeMap<String, Known>,
+    written: Written,
+}
+
+impl Page {
+    fn lead(&mut self, who: &str, number: u64, lease: Duration) {
+        let who = who.to_owned();
+        self.leader = Some(Kept::for_long(Leader { who, number }, lease));
+    }
+}
+
+#[async_trait]
+impl Schedules for MemoryLedger {
+    async fn take_lead(&self, who: &str, lease: Duration) -> Result<u64, LedgerError> {
+        let page = &mut self.lock().schedules;
+        page.leads += 1;
+        page.lead(who, page.leads, lease);
+        Ok(page.leads)
+    }
+
+    async fn keep_lead(
+        &self,
+        who: &str,
+        number: u64,
+        lease: Duration,
+    ) -> Result<Option<u64>, LedgerError> {
+        let page = &mut self.lock().schedules;
+        if page.leads != number {
+            return Ok(None);
+        }
+        page.lead(who, number, lease);
+        Ok(Some(page.written.version))
+    }
+
+    async fn give_up_lead(&self, number: u64) -> Result<(), LedgerError> {
+        let page = &mut self.lock().schedules;
+        if page.leads == number {
+            page.leader = None;
+        }
+        Ok(())
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, LedgerError> {
+        let pages = self.lock();
+        Ok(pages.schedules.leader.as_ref().and_then(Kept::get).cloned())
+    }
+
+    async fn settle_ticks(
+        &self,
+        number: u64,
+        settled: &[(String, Known)],
+    ) -> Result<bool, LedgerError> {
+        let page = &mut self.lock().schedules;
+        let mine = page.leads == number;
+        if mine {
+            page.settled.extend(settled.iter().cloned());
+        }
+        Ok(mine)
+    }
+
+    async fn settled_ticks(&self) -> Result<BTreeMap<String, Known>, LedgerError> {
+        Ok(self.lock().schedules.settled.clone())
+    }
+
+    async fn add_entry(&self, id: &str, entry: &str) -> Result<(), LedgerError> {
+        let written = &mut self.lock().schedules.written;
+        written.added.insert(id.to_owned(), entry.to_owned());
+        written.version += 1;
+        Ok(())
+    }
+
+    async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError> {
+        let page = &mut self.lock().schedules;
+        let was_there = page.written.added.remove(id).is_some();
+        if was_there {
+            page.settled.remove(id);
+            page.written.paused.remove(id);
+            page.written.version += 1;
+        }
+        Ok(was_there)
+    }
+
+    async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {
+        let written = &mut self.lock().schedules.written;
+        match paused {
+            true => written.paused.insert(id.to_owned()),
+            false => written.paused.remove(id),
+        };
+        written.version += 1;
+        Ok(())
+    }
+
+    async fn post_timetable(&self, entries: &[(String, String)]) -> Result<(), LedgerError> {
+        self.lock().schedules.written.posted = entries.iter().cloned().collect();
+        Ok(())
+    }
+
+    async fn written(&self) -> Result<Written, LedgerError> {
+        Ok(self.lock().schedules.written.clone())
+    }
+}

@@ -20,7 +20,7 @@ use crate::middleware::{Middleware, Stack};
 pub use crate::outbound::KickError;
 use crate::outbound::Outbound;
 use crate::queue::{Priority, Queue};
-use crate::result::Results;
+use crate::result::{Meant, Results};
 use crate::task::Task;
 use crate::unique::{self, Mode};
 pub use crate::unique::{Kicked, UniqueKick};
@@ -126,8 +126,11 @@ impl Tasks {
 
     async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
         let id = outbound.message.id.clone();
+        let kicked = outbound.message.kick().and_then(crate::message::Kicked::read);
         self.stack.send(outbound, self.broker.as_ref()).await?;
-        Ok(self.handle_named(id))
+        Ok(self
+            .handle_named(id)
+            .of_kick(kicked.map_or(Meant::Any, Meant::From)))
     }
 }
 

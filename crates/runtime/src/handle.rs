@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::error::joined;
 use crate::ledger::{Cancel, CancelAnswer, LedgerError, Progress, Sighting};
 use crate::message::{MessageId, unix_millis};
-use crate::result::{Failure, Record, ResultError, Results};
+use crate::result::{Failure, Meant, Record, ResultError, Results};
 use crate::task::Task;
 
 /// A kicked message of a known task.
@@ -24,6 +24,7 @@ pub struct Handle<T: Task> {
 #[derive(Clone)]
 pub struct AnyHandle {
     id: MessageId,
+    meant: Meant,
     results: Arc<dyn Results>,
 }
 
@@ -109,7 +110,16 @@ pub enum AskError {
 
 impl AnyHandle {
     pub(crate) fn new(id: MessageId, results: Arc<dyn Results>) -> Self {
-        Self { id, results }
+        Self {
+            id,
+            meant: Meant::Any,
+            results,
+        }
+    }
+
+    /// The handle of one kick: what an earlier kick of the same id left behind is not its record.
+    pub(crate) fn of_kick(self, meant: Meant) -> Self {
+        Self { meant, ..self }
     }
 
     /// The id of the message.
@@ -130,7 +140,8 @@ impl AnyHandle {
             ledger.sighting(&self.id).await?,
             None | Some(Sighting::Finished)
         );
-        if ended && self.results.load(&self.id).await?.is_some() {
+        let record = self.results.load(&self.id).await?;
+        if ended && record.is_some_and(|record| self.meant.is(&record)) {
             return Ok(CancelAnswer::AlreadyEnded);
         }
         let (id, at) = (self.id.clone(), unix_millis());
@@ -179,7 +190,8 @@ impl IntoFuture for Wait {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let wait = self.handle.results.wait(&self.handle.id);
+            let AnyHandle { id, meant, results } = &self.handle;
+            let wait = results.wait_for(id, *meant);
             match self.within {
                 None => Ok(wait.await?),
                 Some(limit) => Ok(tokio::time::timeout(limit, wait)

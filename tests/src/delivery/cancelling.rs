@@ -192,6 +192,18 @@ async fn done_and_kicked_again(house: &House, board: &Board, again: Work) -> Han
     house.tasks().kick(again).id(id).await.expect("kicked")
 }
 
+/// The output of a kick is its own, whatever an earlier one of its id has left.
+#[tokio::test(start_paused = true)]
+async fn who_kicks_an_id_again_is_given_the_output_of_that_kick() {
+    let (house, board) = (House::new(), Board::default());
+    let second = done_and_kicked_again(&house, &board, short(8)).await;
+    let early = second.output().within(seconds(5)).await;
+    assert!(matches!(early, Err(sapari_runtime::handle::OutputError::NotYet(_))), "{early:?}");
+    let at_work = house.employ(worker(&board));
+    assert_eq!(second.output().await.expect("done"), 8);
+    at_work.drained().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_running_second_kick_of_an_id_is_cancelled_whatever_the_first_has_left() {
     let (house, board) = (House::new(), Board::default());

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sapari_runtime::ledger::Ledger;
 use sapari_runtime::message::MessageId;
 use sapari_runtime::result::memory::MemoryResults;
-use sapari_runtime::result::{Record, ResultError, Results};
+use sapari_runtime::result::{Meant, Record, ResultError, Results};
 use sapari_runtime::worker::Servers;
 use tokio::sync::watch;
 
@@ -61,8 +61,8 @@ impl Results for ClosedResults {
         self.inner.forget(id).await
     }
 
-    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
-        self.inner.wait(id).await
+    async fn wait_for(&self, id: &MessageId, meant: Meant) -> Result<Record, ResultError> {
+        self.inner.wait_for(id, meant).await
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {

@@ -185,13 +185,33 @@ pub(crate) fn new_kick_again() -> String {
 }
 
 /// When the kick was, in milliseconds since 1970, if its id may have been kicked before.
-pub(crate) fn kicked_at(kick: &str) -> Option<u64> {
-    let mut parts = kick.split('-');
-    let (at, process, number) = (parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str| u64::from_str_radix(part, 16).ok();
-    let ours = process.len() == 16 && hex(process).is_some() && hex(number).is_some();
-    let again = parts.next() == Some("again");
-    (ours && again && parts.next().is_none()).then(|| hex(at))?
+pub(crate) fn kicked_again_at(kick: &str) -> Option<u64> {
+    kick.strip_suffix("-again").and_then(Kicked::read).map(|kicked| kicked.at)
+}
+
+/// A kick of ours in the order of time: when it was; then, within one millisecond and process, which number it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kicked {
+    at: u64,
+    process: u64,
+    number: u64,
+}
+
+impl Kicked {
+    /// Reads what [`Message::kick`] says, if it was one of ours.
+    pub(crate) fn read(kick: &str) -> Option<Self> {
+        let hex = |part: &str| u64::from_str_radix(part, 16).ok();
+        let mut parts = kick.strip_suffix("-again").unwrap_or(kick).split('-');
+        let (at, process, number) = (parts.next()?, parts.next()?, parts.next()?);
+        if process.len() != 16 || parts.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            at: hex(at)?,
+            process: hex(process)?,
+            number: hex(number)?,
+        })
+    }
 }
 
 /// Now, in seconds since 1970: what travels with a message as the time it was queued.

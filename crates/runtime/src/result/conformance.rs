@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::memory::MemoryResults;
 use super::redis::RedisResults;
-use super::{MAX_RESULT_BYTES, Record, ResultError, Results};
+use super::{MAX_RESULT_BYTES, Meant, Record, ResultError, Results};
 use crate::ledger::Sighting;
-use crate::message::MessageId;
+use crate::message::{Kicked, MessageId, new_kick, new_kick_again};
 
 /// The most that one step of a case may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ pub async fn exercise(results: &impl Observed) {
     two_hundred_are_waited_for_at_once(results).await;
     a_cancelled_wait_leaves_the_others_alone(results).await;
     a_wait_begins_again_after_a_cancelled_one(results).await;
+    what_an_earlier_kick_left_is_not_waited_for(results).await;
 }
 
 /// A record whose output is the number.
@@ -104,10 +105,15 @@ async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
 }
 
 async fn save(results: &impl Observed, id: &MessageId, output: u32) {
-    results
-        .save(id, &record(output), LONG)
-        .await
-        .expect("saved");
+    save_of(results, id, output, None).await;
+}
+
+async fn save_of(results: &impl Observed, id: &MessageId, output: u32, kick: Option<String>) {
+    let record = Record {
+        kick,
+        ..record(output)
+    };
+    results.save(id, &record, LONG).await.expect("saved");
 }
 
 /// What was saved is loaded, and nothing else is there.
@@ -305,4 +311,24 @@ pub async fn a_wait_begins_again_after_a_cancelled_one(results: &impl Observed) 
     };
     let (got, ()) = within("the result", join(results.wait(&id), saving)).await;
     assert_eq!(output(&got.expect("readable")), 8);
+}
+
+/// Who waits for one kick is not given the record of an earlier one; that of a later one, or of one that does not say, it is.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn what_an_earlier_kick_left_is_not_waited_for(results: &impl Observed) {
+    let (earlier, meant, later) = (new_kick(), new_kick_again(), new_kick_again());
+    let waited_for = Meant::From(Kicked::read(&meant).expect("one of ours"));
+    for kick in [Some(meant), Some(later), None] {
+        let id = MessageId::new();
+        save_of(results, &id, 1, Some(earlier.clone())).await;
+        let saving = async {
+            observed(results, &id, 1).await;
+            save_of(results, &id, 2, kick).await;
+        };
+        let waiting = join(results.wait_for(&id, waited_for), saving);
+        let (got, ()) = within("the result", waiting).await;
+        assert_eq!(output(&got.expect("readable")), 2);
+    }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Record, ResultError, Results};
+use super::{Meant, Record, ResultError, Results};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
 use crate::message::MessageId;
@@ -137,14 +137,14 @@ impl Results for MemoryResults {
         Ok(())
     }
 
-    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
+    async fn wait_for(&self, id: &MessageId, meant: Meant) -> Result<Record, ResultError> {
         let _counted = self.count(id);
         loop {
             // Registered before looking, so that a record saved in between still wakes it.
             let saved = self.shared.saved.notified();
             tokio::pin!(saved);
             saved.as_mut().enable();
-            if let Some(record) = self.find(id) {
+            if let Some(record) = self.find(id).filter(|record| meant.is(record)) {
                 return Ok(record);
             }
             saved.await;

@@ -18,10 +18,31 @@ pub use record::{Failure, Record};
 
 use crate::error::BoxError;
 use crate::ledger::Ledger;
-use crate::message::MessageId;
+use crate::message::{Kicked, MessageId};
 
 /// The largest result that is stored, in bytes.
 pub const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Which record of an id somebody waits for: one id may have been kicked more than once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// Whichever is there.
+    Any,
+    /// One of this kick or of a later one. A record that does not say is meant, too: those of Python's kicks never do.
+    From(Kicked),
+}
+
+impl Meant {
+    /// Whether this record is meant.
+    #[must_use]
+    pub fn is(self, record: &Record) -> bool {
+        let kicked = record.kick.as_deref().and_then(Kicked::read);
+        match (self, kicked) {
+            (Self::From(first), Some(kicked)) => kicked >= first,
+            (Self::From(_), None) | (Self::Any, _) => true,
+        }
+    }
+}
 
 /// A place where results are kept for a while.
 #[async_trait]
@@ -46,11 +67,19 @@ pub trait Results: Send + Sync + fmt::Debug + 'static {
     /// [`ResultError::Unreachable`].
     async fn forget(&self, id: &MessageId) -> Result<(), ResultError>;
 
-    /// Waits until the record is there: at once if it is already. Has no deadline of its own; cancel-safe.
+    /// Waits until a record that is meant is there: at once if it is already. Has no deadline of its own; cancel-safe.
     ///
     /// # Errors
     /// [`ResultError`]: what is stored is not a result. A store that is away for a while is waited for.
-    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError>;
+    async fn wait_for(&self, id: &MessageId, meant: Meant) -> Result<Record, ResultError>;
+
+    /// Waits until a record is there, of whichever kick of the id.
+    ///
+    /// # Errors
+    /// As [`wait_for`](Self::wait_for).
+    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
+        self.wait_for(id, Meant::Any).await
+    }
 
     /// The ledger that stands beside the results, in the same server.
     fn ledger(&self) -> Arc<dyn Ledger>;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::ledger::Cancel;
-use crate::message::{MessageId, kicked_at};
+use crate::message::{MessageId, kicked_again_at};
 
 /// The most cancels that are remembered here.
 const MOST: usize = 100_000;
@@ -107,7 +107,7 @@ impl Heard {
 
 /// Whether a cancel of this time means this kick. A kick that does not say when it was is always meant.
 pub(super) fn is_meant(cancelled_at: u64, kick: &str) -> bool {
-    kicked_at(kick).is_none_or(|kicked| kicked <= cancelled_at)
+    kicked_again_at(kick).is_none_or(|kicked| kicked <= cancelled_at)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Looking at queues without changing them, on channels that are thrown away: a queue that is not there closes the channel.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
@@ -13,6 +13,10 @@ use super::headers;
 use super::topology::Names;
 use crate::broker::{DeadLetter, Depth, Headers, queued_at};
 use crate::queue::Queue;
+
+/// How long what was looked at may take to be back in its queue, and how often that is asked: the broker does not tell.
+const BACK_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Exact counts by passive declare: the management API lags by seconds.
 pub(super) async fn depth(
@@ -119,8 +123,22 @@ impl DeadQueue {
         }))
     }
 
-    pub(super) async fn close(self) -> lapin::Result<()> {
-        self.channel.close(200, "looked".into()).await
+    /// Ends the look. What was kept goes back a moment after the channel has closed: that is waited for, so that whoever looks
+    /// next sees it, though not for long: another one who looks meanwhile may hold it.
+    pub(super) async fn close(self, connection: &Connection, kept: usize) -> lapin::Result<()> {
+        self.channel.close(200, "looked".into()).await?;
+        let back = async {
+            let mut looks = tokio::time::interval(LOOK_AGAIN);
+            loop {
+                looks.tick().await;
+                let ready = count(connection, &self.name).await?.unwrap_or_default();
+                if ready >= kept as u64 {
+                    return Ok(());
+                }
+            }
+        };
+        let back = tokio::time::timeout(BACK_WITHIN, back).await;
+        back.unwrap_or(Ok(()))
     }
 }
 

@@ -355,12 +355,14 @@ impl Broker for RabbitBroker {
     ) -> Result<usize, BrokerError> {
         let name = self.names().dead(queue);
         let action = format!("go through queue {name}");
+        let connection = async { self.publishing.up().await.map_err(std::io::Error::other) };
         let opening = async {
-            let connection = self.publishing.up().await.map_err(std::io::Error::other)?;
-            DeadQueue::open(&connection, &name).await
+            let connection = connection.await?;
+            let dead = DeadQueue::open(&connection, &name).await?;
+            Ok((connection, dead))
         };
-        let dead = self.ask(&action, opening).await?;
-        let mut seen = 0;
+        let (connection, dead) = self.ask(&action, opening).await?;
+        let (mut seen, mut removed) = (0, 0);
         while seen < limit {
             let Some((letter, acker)) = self.ask(&action, dead.next()).await? else {
                 break;
@@ -380,8 +382,10 @@ impl Broker for RabbitBroker {
                 },
             }
             self.ask(&action, inspect::remove(&acker)).await?;
+            removed += 1;
         }
-        self.ask(&action, dead.close()).await?;
+        self.ask(&action, dead.close(&connection, seen - removed))
+            .await?;
         Ok(seen)
     }
 

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
 use tokio::sync::Semaphore;
 
-use super::{Record, ResultError, Results};
+use super::{Meant, Record, ResultError, Results};
 use crate::broker::reach::{self, Attempt, Backoff};
 use crate::ledger::Ledger;
 use crate::ledger::redis::RedisLedger;
@@ -273,8 +273,10 @@ impl Results for RedisResults {
         Ok(self.ledger.replay(id).await?)
     }
 
-    async fn wait(&self, id: &MessageId) -> Result<Record, ResultError> {
-        if let Ok(Some(record)) = self.load(id).await {
+    async fn wait_for(&self, id: &MessageId, meant: Meant) -> Result<Record, ResultError> {
+        if let Ok(Some(record)) = self.load(id).await
+            && meant.is(&record)
+        {
             return Ok(record);
         }
         let _turn = self
@@ -289,8 +291,8 @@ impl Results for RedisResults {
             // The bell rings when the subscription stands and whenever something was saved: looking after it misses nothing.
             loop {
                 match self.load(id).await {
-                    Ok(Some(record)) => return Ok(record),
-                    Ok(None) => break,
+                    Ok(Some(record)) if meant.is(&record) => return Ok(record),
+                    Ok(_) => break,
                     Err(ResultError::Unreachable { .. }) => backoff.pause().await,
                     Err(error) => return Err(error),
                 }

@@ -67,7 +67,7 @@ pub(crate) struct Demo {
 pub(crate) struct Kick {
     /// The task's name, like render_export
     pub(crate) task: String,
-    /// The args: a JSON object for names, a JSON list for positions
+    /// The args: a JSON object for names, a JSON list for positions; @FILE reads them from a file, @- from standard input
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = task_args)]
     pub(crate) args: TaskArgs,
     /// Kick it on this role's queue; needed for names that are not in the catalogue
@@ -112,13 +112,23 @@ pub(crate) struct Ping {
 #[derive(Subcommand)]
 pub(crate) enum Dead {
     /// A line for each dead letter, the oldest first
-    List(Chosen),
+    List(Listed),
     /// Everything about the chosen letters as JSON lines, their args included
     Show(Chosen),
     /// Run the chosen letters again: same id, args, priority and trace, attempts counted from the start
     Replay(Chosen),
     /// Drop the chosen letters for good
     Drop(Chosen),
+}
+
+/// `sapari dead list`
+#[derive(Args)]
+pub(crate) struct Listed {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// A JSON line for each letter instead of a table; without its args, which `show` has
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which dead letters.
@@ -247,7 +257,17 @@ pub(crate) struct Store {
     pub(crate) result_url: String,
 }
 
+/// What stands on a command line is seen by every user of the machine, and is limited in length: hence the file.
 fn task_args(text: &str) -> Result<TaskArgs, String> {
+    let read = match text.strip_prefix('@') {
+        None => return json_args(text),
+        Some("-") => std::io::read_to_string(std::io::stdin()),
+        Some(path) => std::fs::read_to_string(path),
+    };
+    json_args(&read.map_err(|error| format!("cannot be read: {error}"))?)
+}
+
+fn json_args(text: &str) -> Result<TaskArgs, String> {
     match serde_json::from_str(text) {
         Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
             Ok(TaskArgs::from(value))
@@ -290,6 +310,7 @@ mod tests {
             vec!["sapari", "ping", "render", "--count", "0"],
             vec!["sapari", "kick", "render_export", "--args", "{"],
             vec!["sapari", "kick", "render_export", "--args", "3"],
+            vec!["sapari", "kick", "render_export", "--args", "@/nowhere"],
             vec!["sapari", "kick", "render_export", "--priority", "4"],
             vec!["sapari", "kick", "render_export", "--wait", "soon"],
             vec!["sapari", "kick", "render_export", "--id", "a b"],

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sapari_runtime::broker::{Broker, BrokerError, DeadLetter, Verdict};
 use sapari_runtime::host::{Exit, Failure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Chosen, Dead};
 use crate::console::{json, line, note};
@@ -17,8 +17,10 @@ use crate::table::{age, aligned, plain};
 const ERROR_WIDTH: usize = 80;
 
 pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
-    let (Dead::List(chosen) | Dead::Show(chosen) | Dead::Replay(chosen) | Dead::Drop(chosen)) =
-        command;
+    let chosen = match command {
+        Dead::List(listed) => &listed.chosen,
+        Dead::Show(chosen) | Dead::Replay(chosen) | Dead::Drop(chosen) => chosen,
+    };
     check(&chosen.servers, chosen.role.queue())?;
     crate::with_telemetry(carry_out(command, chosen))
 }
@@ -26,7 +28,7 @@ pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
 async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
     let broker = connect_to_look(&chosen.servers).await?;
     let done = match command {
-        Dead::List(_) => list(&letters(&*broker, chosen).await?),
+        Dead::List(listed) => list(&letters(&*broker, chosen).await?, listed.json),
         Dead::Show(_) => show_all(&letters(&*broker, chosen).await?, chosen),
         Dead::Replay(_) => replay(&*broker, chosen).await,
         Dead::Drop(_) => drop_for_good(&*broker, chosen).await,
@@ -106,7 +108,10 @@ fn unavailable(error: &BrokerError) -> Failure {
     Exit::Unavailable.because(error)
 }
 
-fn list(letters: &[DeadLetter]) -> Result<(), Failure> {
+fn list(letters: &[DeadLetter], as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return letters.iter().try_for_each(|letter| json(&value(letter)));
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
     let head = ["task id", "task", "reason", "tries", "age", "error"].map(str::to_owned);
@@ -137,6 +142,18 @@ fn row(letter: &DeadLetter, now: u64) -> [String; 6] {
     ]
     // Whoever sent the message wrote these: nothing of it may steer the terminal.
     .map(|cell| plain(&cell))
+}
+
+/// What the table has of it, whole.
+fn value(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.task_id(),
+        "task": letter.task_name(),
+        "reason": letter.reason(),
+        "tries": letter.attempts(),
+        "died_at": letter.died_at(),
+        "error": letter.error(),
+    })
 }
 
 fn show_all(letters: &[DeadLetter], chosen: &Chosen) -> Result<(), Failure> {

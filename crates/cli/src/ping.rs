@@ -6,6 +6,7 @@ use std::time::Duration;
 use sapari_runtime::client::Tasks;
 use sapari_runtime::handle::OutputError;
 use sapari_runtime::host::{Exit, Failure};
+use sapari_runtime::ledger::LedgerError;
 use sapari_runtime::ping::{Ping as Ask, Pong};
 use tokio::time::Instant;
 
@@ -22,9 +23,21 @@ async fn ping(arguments: &Ping) -> Result<(), Failure> {
     let broker = connect(&arguments.servers, arguments.role.queue()).await?;
     let results = arguments.servers.store.results().await?;
     let tasks = Tasks::new(Arc::clone(&broker), results);
-    let answered = ask_all(&tasks, arguments).await;
+    let answered = match is_paused(&tasks, arguments).await {
+        Ok(true) => Err(Exit::Failed.with(format!(
+            "{role} is paused, so its workers start nothing; `sapari resume {role}` lets them go on",
+            role = arguments.role
+        ))),
+        Ok(false) => ask_all(&tasks, arguments).await,
+        Err(error) => Err(Exit::Unavailable.because(&error)),
+    };
     broker.close().await;
     answered
+}
+
+async fn is_paused(tasks: &Tasks, arguments: &Ping) -> Result<bool, LedgerError> {
+    let paused = tasks.ledger().paused().await?;
+    Ok(paused.contains(arguments.role.queue().name()))
 }
 
 async fn ask_all(tasks: &Tasks, arguments: &Ping) -> Result<(), Failure> {

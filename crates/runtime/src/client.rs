@@ -126,7 +126,10 @@ impl Tasks {
 
     async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
         let id = outbound.message.id.clone();
-        let kicked = outbound.message.kick().and_then(crate::message::Kicked::read);
+        let kicked = outbound
+            .message
+            .kick()
+            .and_then(crate::message::Kicked::read);
         self.stack.send(outbound, self.broker.as_ref()).await?;
         Ok(self
             .handle_named(id)

@@ -198,7 +198,10 @@ async fn who_kicks_an_id_again_is_given_the_output_of_that_kick() {
     let (house, board) = (House::new(), Board::default());
     let second = done_and_kicked_again(&house, &board, short(8)).await;
     let early = second.output().within(seconds(5)).await;
-    assert!(matches!(early, Err(sapari_runtime::handle::OutputError::NotYet(_))), "{early:?}");
+    assert!(
+        matches!(early, Err(sapari_runtime::handle::OutputError::NotYet(_))),
+        "{early:?}"
+    );
     let at_work = house.employ(worker(&board));
     assert_eq!(second.output().await.expect("done"), 8);
     at_work.drained().await;

@@ -9,14 +9,14 @@ use sapari_fault_worker::{Jot, Nap};
 use tokio::time::Instant;
 
 use super::ground::{Ground, drained};
-use crate::processes::support::{Answer, PATIENCE, Receiver, Span};
+use crate::processes::support::{Answer, Ended, PATIENCE, Receiver, Span};
 
 const TASKS: usize = 200;
 /// The drain of an idle worker, and the deadline of telemetry after it.
 const END_WITHIN: Duration = Duration::from_secs(15);
 const TOKEN: &str = "pylf_v1_us_0123456789";
 
-async fn harms_nobody(answer: Answer) {
+async fn harms_nobody(answer: Answer) -> Ended {
     let receiver = Receiver::answering(answer).await;
     let ground = Ground::shared()
         .with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
@@ -38,6 +38,7 @@ async fn harms_nobody(answer: Answer) {
     let ended = worker.ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(asked.elapsed() < END_WITHIN, "{:?}", asked.elapsed());
+    ended
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +63,9 @@ async fn telemetry_that_is_down_harms_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn telemetry_that_does_not_answer_harms_nobody() {
-    harms_nobody(Answer::Silence).await;
+    let ended = harms_nobody(Answer::Silence).await;
+    let said = ended.stderr.join("\n");
+    assert!(said.contains("could not all be sent"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,12 @@ async fn a_dead_task_is_found_mended_and_run_again() {
         "{second}"
     );
 
+    let as_json = dead(&space, &["list", "--json", "--id", &render.id]).await;
+    let as_json: Value = serde_json::from_str(as_json.only_line()).expect("JSON");
+    assert_eq!(as_json["task"], "render_export");
+    assert_eq!(as_json["reason"], "permanent");
+    assert!(as_json["body"].is_null(), "{as_json}");
+
     let shown = dead(&space, &["show", "--id", &render.id]).await;
     let shown: Value = serde_json::from_str(shown.only_line()).expect("JSON");
     assert_eq!(

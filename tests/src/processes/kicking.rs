@@ -38,6 +38,19 @@ async fn a_delay_that_no_broker_keeps_is_a_mistake_and_not_a_broker_that_is_away
 }
 
 #[tokio::test]
+async fn args_are_read_from_a_file() {
+    let space = Space::new();
+    let _worker = space.start("sapari-render", &[]).ready().await;
+    let file = space.path("args.json");
+    std::fs::write(&file, "{}").expect("written");
+    let args = format!("@{}", file.display());
+    let kick = ["kick", "ping", "--role", "render", "--args", &args];
+    let kick = [&kick[..], &["--wait", "60s"]].concat();
+    let ended = space.sapari(&kick).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn ping_prints_every_answer_and_a_summary() {
     let space = Space::new();
     let _worker = space.start("sapari-render", &[]).ready().await;

@@ -212,6 +212,8 @@ async fn a_role_is_paused_and_resumed() {
     assert_eq!(paused.into_iter().collect::<Vec<_>>(), ["render"]);
     let shown = json(&sapari(&space, &["queues", "--role", "render", "--json"]).await);
     assert_eq!(shown["paused"], json!(true));
+    let asked = space.sapari(&["ping", "render"]).ended().await;
+    asked.assert_sentence(1, "sapari resume render");
 
     let reports = ["a", "b", "c"].map(|name| report(name, "render"));
     let other = report("d", "analysis");

@@ -71,7 +71,11 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     vitals.draining();
     // Drops what still runs, and with it the child processes.
     runtime.shutdown_timeout(AT_ONCE);
-    guard.shutdown(FLUSH_DEADLINE);
+    if !guard.shutdown(FLUSH_DEADLINE) {
+        tracing::warn!(
+            "the last spans and metrics could not all be sent: what this process did at its end may be missing there"
+        );
+    }
     served
 }
 

@@ -186,7 +186,9 @@ pub(crate) fn new_kick_again() -> String {
 
 /// When the kick was, in milliseconds since 1970, if its id may have been kicked before.
 pub(crate) fn kicked_again_at(kick: &str) -> Option<u64> {
-    kick.strip_suffix("-again").and_then(Kicked::read).map(|kicked| kicked.at)
+    kick.strip_suffix("-again")
+        .and_then(Kicked::read)
+        .map(|kicked| kicked.at)
 }
 
 /// A kick of ours in the order of time: when it was; then, within one millisecond and process, which number it had.

@@ -43,11 +43,7 @@ async fn a_dead_task_is_found_mended_and_run_again() {
         "{second}"
     );
 
-    let as_json = dead(&space, &["list", "--json", "--id", &render.id]).await;
-    let as_json: Value = serde_json::from_str(as_json.only_line()).expect("JSON");
-    assert_eq!(as_json["task"], "render_export");
-    assert_eq!(as_json["reason"], "permanent");
-    assert!(as_json["body"].is_null(), "{as_json}");
+    assert_listed_as_json(&space, &render.id).await;
 
     let shown = dead(&space, &["show", "--id", &render.id]).await;
     let shown: Value = serde_json::from_str(shown.only_line()).expect("JSON");
@@ -83,6 +79,15 @@ async fn a_dead_task_is_found_mended_and_run_again() {
     let said = gone.stderr.join("\n");
     assert!(said.contains(&render.id), "{said}");
     drop(worker);
+}
+
+/// What the table says, and no args.
+async fn assert_listed_as_json(space: &Space, id: &str) {
+    let listed = dead(space, &["list", "--json", "--id", id]).await;
+    let listed: Value = serde_json::from_str(listed.only_line()).expect("JSON");
+    assert_eq!(listed["task"], "render_export");
+    assert_eq!(listed["reason"], "permanent");
+    assert!(listed["body"].is_null(), "{listed}");
 }
 
 /// The limit counts what is meant, not what is looked at; that there is more is said.

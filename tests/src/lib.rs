@@ -23,3 +23,5 @@ mod spans;
 mod telemetry;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod web;

@@ -217,6 +217,11 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
     let post = sapari_email::Post::by(mailer.expect("a directory"));
     let plans = [
         sapari_analysis::worker(media.clone()).into_plan(),
+        sapari_download::worker(sapari_download::Sources {
+            media: media.clone(),
+            http: sapari_services::Http::new(Default::default(), Default::default()),
+        })
+        .into_plan(),
         sapari_render::worker(media).into_plan(),
         sapari_email::worker(post).into_plan(),
     ];

@@ -4,5 +4,6 @@
 //! every call runs in.
 
 pub mod ffmpeg;
+pub mod http;
 pub mod smtp;
 pub mod storage;

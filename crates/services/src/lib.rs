@@ -1,5 +1,5 @@
 //! What the tasks of the system call: ffmpeg and ffprobe as child processes, object storage,
-//! mail servers, and the pure decisions between them.
+//! mail servers, files from the web, and the pure decisions between them.
 //!
 //! It deliberately knows no broker, no queue and no task: a handler asks, this crate does, and
 //! every outbound call runs in its own `ext.<service>.<op>` span. It retries nothing either; its
@@ -18,6 +18,9 @@ pub use cuts::{CutSettings, Segment, Silence, keep_segments, total};
 pub use ext::ffmpeg::{
     AudioStream, ClipCall, CutJob, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
     SilenceSettings, VideoStream,
+};
+pub use ext::http::{
+    AddressRule, BadNetwork, FetchError, FetchJob, FetchLimits, Fetched, Http, Network,
 };
 pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
 pub use ext::storage::{Storage, StorageError, Subject};

@@ -2,12 +2,14 @@
 //! need not link what runs it.
 
 mod analysis;
+mod download;
 mod edits;
 mod email;
 mod render;
 mod role;
 
 pub use analysis::{Analysis, AnalyzeProject};
+pub use download::{DownloadMedia, Downloaded};
 pub use edits::{Caption, EditList, Kept, Muted};
 pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use render::{ExportManifest, RenderExport};
@@ -43,6 +45,7 @@ impl Declared {
 pub fn catalogue() -> Vec<Declared> {
     vec![
         Declared::of::<AnalyzeProject>(),
+        Declared::of::<DownloadMedia>(),
         Declared::of::<RenderExport>(),
         Declared::of::<SendEmail>(),
     ]

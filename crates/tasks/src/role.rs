@@ -12,6 +12,8 @@ use sapari_runtime::queue::Queue;
 pub enum Role {
     /// Listens to projects and decides what to cut.
     Analysis,
+    /// Fetches clips from the web.
+    Download,
     /// Cuts, encodes and stores exports.
     Render,
     /// Sends mails.
@@ -20,13 +22,14 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Analysis, Self::Render, Self::Email];
+    pub const ALL: [Self; 4] = [Self::Analysis, Self::Download, Self::Render, Self::Email];
 
     /// The role's name as people type it, and as its queue is called.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Analysis => "analysis",
+            Self::Download => "download",
             Self::Render => "render",
             Self::Email => "email",
         }
@@ -37,7 +40,7 @@ impl Role {
     pub const fn queue(self) -> Queue {
         match self {
             Self::Analysis | Self::Render => Queue::named(self.as_str()).levels(4),
-            Self::Email => Queue::named(self.as_str()),
+            Self::Download | Self::Email => Queue::named(self.as_str()),
         }
     }
 }
@@ -89,6 +92,7 @@ impl Process for Role {
             Self::Analysis => {
                 "Runs the analysis worker: listens to projects and decides what to cut"
             }
+            Self::Download => "Runs the download worker: fetches clips from the web",
             Self::Render => "Runs the render worker: cuts, encodes and stores exports",
             Self::Email => "Runs the email worker: sends mails, each made from a template",
         }

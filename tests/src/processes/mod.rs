@@ -4,6 +4,7 @@
 mod dead_command;
 mod dead_letters;
 mod demo;
+mod downloading;
 mod email;
 mod explain;
 mod health;

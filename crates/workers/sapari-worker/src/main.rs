@@ -9,6 +9,7 @@ use sapari_tasks::Role;
 fn main() -> ExitCode {
     main_of_any(&[
         Program::new(Role::Analysis, sapari_analysis::worker),
+        Program::new(Role::Download, sapari_download::worker),
         Program::new(Role::Render, sapari_render::worker),
         Program::new(Role::Email, sapari_email::worker),
     ])

@@ -1,0 +1,132 @@
+//! The download role as a process: a link goes in, a clip lies in storage; or it is dead with one sentence.
+
+use std::net::TcpListener;
+
+use sapari_runtime::broker::conformance::settled_depth;
+use sapari_tasks::{Downloaded, Role};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::support::{Ended, INTERVIEW, Space};
+use crate::web::{Answer, Web};
+
+/// As an operator does who has a media server of their own; what is not said stays refused.
+fn allowing() -> Space {
+    Space::new()
+        .with("SAPARI_FETCH_ALLOW", "127.0.0.1")
+        .with("SAPARI_FETCH_MAX_MIB", "2")
+        .with("SAPARI_FETCH_STALL", "1s")
+}
+
+fn interview() -> Vec<u8> {
+    std::fs::read(INTERVIEW).expect("the sample")
+}
+
+async fn download(space: &Space, url: &str) -> Ended {
+    let clip = Uuid::new_v4();
+    let args = json!({
+        "project_uuid": Uuid::new_v4(),
+        "clip_file_uuid": clip,
+        "url": url,
+        "clip_key": format!("clips/{clip}/interview.mp4"),
+    });
+    let line = [
+        "kick",
+        "download_media",
+        "--args",
+        &args.to_string(),
+        "--wait",
+        "90s",
+    ];
+    space.sapari(&line).ended().await
+}
+
+#[track_caller]
+fn assert_stored(space: &Space, ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let output = ended.stdout.last().expect("an output");
+    let output: Downloaded = serde_json::from_str(output).expect("JSON");
+    let stored = std::fs::read(space.object(&output.clip_key)).expect("stored");
+    assert!(stored == interview(), "another file: {output:?}");
+    assert!((output.seconds - 26.48).abs() < 0.1, "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_becomes_a_clip_in_storage() {
+    let leads = Answer::Leads("/clip.mp4?part=1".to_owned());
+    let film = Answer::File("video/mp4", interview());
+    let web = Web::serving(&[("/share", leads), ("/clip.mp4?part=1", film)]).await;
+    let space = allowing();
+    let _worker = space.start("sapari-download", &[]).ready().await;
+    assert_stored(&space, &download(&space, &web.url("/share")).await);
+    assert_eq!(space.files("scratch"), [""; 0], "scratch files are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stalls_is_asked_again_for_the_rest() {
+    let web = Web::serving(&[("/clip.mp4", Answer::Half(interview()))]).await;
+    let space = allowing();
+    let _worker = space.start("sapari-download", &[]).ready().await;
+    assert_stored(&space, &download(&space, &web.url("/clip.mp4")).await);
+    let ranges = web.ranges();
+    assert!(ranges.len() == 2 && !ranges[1].is_empty(), "{ranges:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_fetched_is_dead_with_one_sentence() {
+    let watched = TcpListener::bind("127.0.0.2:0").expect("a port");
+    watched.set_nonblocking(true).expect("a socket");
+    let elsewhere = format!("http://{}/clip.mp4", watched.local_addr().expect("bound"));
+    let web = Web::serving(&[
+        ("/leads", Answer::Leads(elsewhere.clone())),
+        ("/large", Answer::File("video/mp4", vec![0; 3 << 20])),
+        ("/page", Answer::File("text/html", b"<html>".to_vec())),
+        ("/empty", Answer::File("video/mp4", Vec::new())),
+        (
+            "/notes",
+            Answer::File("video/mp4", b"milk, bread\n".repeat(100)),
+        ),
+    ])
+    .await;
+    let space = allowing();
+    let broker = space.broker().await;
+    let _worker = space.start("sapari-download", &[]).ready().await;
+    let table = [
+        (elsewhere, "127.0.0.2 is a loopback address"),
+        (web.url("/leads"), "127.0.0.2 is a loopback address"),
+        ("http://169.254.169.254/latest".to_owned(), "link-local"),
+        ("file:///etc/passwd".to_owned(), "neither http nor https"),
+        (web.url("/large"), "more than the 2097152 bytes"),
+        (web.url("/page"), "web page"),
+        (web.url("/empty"), "is empty"),
+        (web.url("/notes"), "is not a video"),
+        (web.url("/missing"), "answered 404"),
+    ];
+    let many = table.len();
+    for (url, words) in table {
+        download(&space, &url).await.assert_sentence(1, words);
+    }
+    assert!(watched.accept().is_err(), "somebody connected");
+    let queue = Role::Download.queue();
+    settled_depth(&*broker, queue, |depth| depth.dead == many as u64).await;
+    let letters = broker.dead_letters(queue, many).await.expect("readable");
+    let reasons = letters.iter().map(|letter| letter.reason());
+    assert!(
+        reasons.into_iter().all(|it| it == Some("permanent")),
+        "{letters:#?}"
+    );
+    assert_eq!(space.files("storage"), [""; 0], "nothing was stored");
+}
+
+#[tokio::test]
+async fn bad_settings_are_refused() {
+    let space = Space::offline();
+    for (flag, value) in [
+        ("--fetch-allow", "everything"),
+        ("--fetch-max-mib", "0"),
+        ("--fetch-stall", "soon"),
+    ] {
+        let ended = space.start("sapari-download", &[flag, value]).ended().await;
+        ended.assert_sentence(64, flag.trim_start_matches('-'));
+    }
+}

@@ -41,6 +41,23 @@ impl Media {
     pub fn scratch(&self, label: &str) -> Result<Scratch, ScratchError> {
         Scratch::new(&self.scratch_root, label)
     }
+
+    /// The scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it. What was abandoned
+    /// beside it is removed first: a process that runs for long has starts of tasks, and no start of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ScratchError`] if it cannot be made.
+    pub async fn scratch_of(&self, label: &str, id: &str) -> Result<Scratch, ScratchError> {
+        let (root, label, id) = (self.scratch_root.clone(), label.to_owned(), id.to_owned());
+        let find = move || {
+            Scratch::sweep(&root)?;
+            Scratch::of_message(&root, &label, &id)
+        };
+        // Removing gigabytes takes a while.
+        let found = tokio::task::spawn_blocking(find).await;
+        found.unwrap_or_else(|ended| Err(ScratchError::io(&self.scratch_root)(ended.into())))
+    }
 }
 
 impl Dependencies for Media {

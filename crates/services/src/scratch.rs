@@ -1,13 +1,21 @@
 //! A directory of its own for each task, gone when the task is.
 //!
 //! It deliberately has no quota. What a killed process left behind is swept by the next one that
-//! starts: each directory is locked by its owner, and a lock ends with its process.
+//! starts: each directory is locked by its owner, and a lock ends with its process. The directory
+//! of a message is left alone for some hours, because the message's next attempt may find in it
+//! what the killed one had fetched.
+
+mod orphans;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -37,6 +45,8 @@ pub enum ScratchError {
 #[derive(Debug)]
 pub struct Scratch {
     dir: PathBuf,
+    /// Left for the next attempt.
+    is_left: AtomicBool,
     /// Locked as long as this lives.
     _lock: File,
 }
@@ -44,8 +54,18 @@ pub struct Scratch {
 /// A UUID with its hyphens.
 const UUID_CHARS: usize = 36;
 
+/// What the name of a message's directory ends with.
+const OF_MESSAGE: &str = ".message";
+
+/// The longest name of a message's directory. File systems take 255 bytes.
+const MAX_NAME: usize = 240;
+
 /// A directory changed since may be about to be locked.
 const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// A directory of a message changed since may be of use to its next attempt: longer than any
+/// pause before one.
+const OF_USE: Duration = Duration::from_hours(6);
 
 impl Scratch {
     /// Makes `<root>/<label>-<uuid>` with mode 0700, and `root` if it is missing.
@@ -59,11 +79,47 @@ impl Scratch {
             .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&dir))
             .and_then(|()| File::open(&dir))
             .and_then(|lock| lock.lock().map(|()| lock));
-        let lock = made.map_err(|source| ScratchError::Io {
-            root: root.to_owned(),
-            source,
-        })?;
-        Ok(Self { dir, _lock: lock })
+        let lock = made.map_err(ScratchError::io(root))?;
+        Ok(Self::locked(dir, lock))
+    }
+
+    /// The directory of the message `id`: the same for each of its attempts on this machine, with
+    /// what an attempt that was killed, or that called [`Scratch::leave`], had finished in it.
+    /// Files that it had not finished are removed, and the child processes that it left behind
+    /// are ended. While an earlier attempt still lives, this is a new directory as
+    /// [`Scratch::new`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scratch::new`].
+    pub fn of_message(root: &Path, label: &str, id: &str) -> Result<Self, ScratchError> {
+        let name = format!("{}-{}{OF_MESSAGE}", plain(label)?, file_name(id));
+        if name.len() > MAX_NAME {
+            return Self::new(root, label);
+        }
+        let dir = root.join(name);
+        let Some(lock) = taken_over(root, &dir).map_err(ScratchError::io(root))? else {
+            return Self::new(root, label);
+        };
+        orphans::end(&dir);
+        unfinished(&dir).for_each(|file| {
+            let _ = std::fs::remove_file(file);
+        });
+        Ok(Self::locked(dir, lock))
+    }
+
+    fn locked(dir: PathBuf, lock: File) -> Self {
+        Self {
+            dir,
+            is_left: AtomicBool::new(false),
+            _lock: lock,
+        }
+    }
+
+    /// Leaves the directory to the message's next attempt instead of removing it. If none comes to
+    /// this machine within some hours, it is swept.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     /// Makes sure that `root` is there, and removes from it what processes left behind that were
@@ -74,13 +130,9 @@ impl Scratch {
     /// [`ScratchError::Io`] if `root` cannot be made or read.
     pub fn sweep(root: &Path) -> Result<usize, ScratchError> {
         let read = std::fs::create_dir_all(root).and_then(|()| std::fs::read_dir(root));
-        let entries = read.map_err(|source| ScratchError::Io {
-            root: root.to_owned(),
-            source,
-        })?;
+        let entries = read.map_err(ScratchError::io(root))?;
         let dirs = entries.flatten().map(|entry| entry.path());
-        let swept = dirs.filter(|dir| is_abandoned(dir) && std::fs::remove_dir_all(dir).is_ok());
-        Ok(swept.count())
+        Ok(dirs.filter(|dir| swept(dir)).count())
     }
 
     /// The directory itself.
@@ -101,29 +153,109 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if *self.is_left.get_mut() {
+            return;
+        }
         if let Err(error) = std::fs::remove_dir_all(&self.dir) {
             tracing::warn!(%error, dir = %self.dir.display(), "scratch directory not removed");
         }
     }
 }
 
-/// Ours by its name, not new, and locked by nobody: a root may hold what is not ours.
-fn is_abandoned(dir: &Path) -> bool {
-    let changed = std::fs::metadata(dir).and_then(|meta| meta.modified());
-    let old = changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= AT_LEAST));
-    old && is_ours(dir) && File::open(dir).is_ok_and(|dir| dir.try_lock().is_ok())
+impl ScratchError {
+    pub(crate) fn io(root: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            root: root.to_owned(),
+            source,
+        }
+    }
 }
 
-fn is_ours(dir: &Path) -> bool {
-    let name = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let uuid = name
-        .len()
-        .checked_sub(UUID_CHARS)
-        .and_then(|at| name.get(at..));
-    let ours = |uuid: &str| Uuid::try_parse(uuid).is_ok_and(|uuid| uuid.get_version_num() == 7);
+/// The lock of a message's directory, which is made if it is missing; none while somebody has it.
+fn taken_over(root: &Path, dir: &Path) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(root)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if !is_private(dir) {
+        return Ok(None);
+    }
+    let lock = File::open(dir)?;
+    // Between opening and locking, whoever had it may have removed it.
+    Ok((lock.try_lock().is_ok() && is_still(dir, &lock)).then_some(lock))
+}
+
+/// A directory, not a link to one, that only this user may enter. The name of a message's
+/// directory can be guessed, and the root may be open to others.
+fn is_private(dir: &Path) -> bool {
+    let ours = |meta: std::fs::Metadata| {
+        meta.is_dir()
+            && meta.permissions().mode() & 0o077 == 0
+            && meta.uid() == nix::unistd::geteuid().as_raw()
+    };
+    std::fs::symlink_metadata(dir).is_ok_and(ours)
+}
+
+fn is_still(dir: &Path, lock: &File) -> bool {
+    let of = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let (there, locked) = (std::fs::symlink_metadata(dir), lock.metadata());
+    there.is_ok_and(|there| locked.is_ok_and(|locked| of(there) == of(locked)))
+}
+
+/// What an attempt that was killed had not finished: see [`crate::part`].
+fn unfinished(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "part")
+    })
+}
+
+/// Removes what was abandoned: ours by its name, not new, and locked by nobody. A root may hold
+/// what is not ours.
+fn swept(dir: &Path) -> bool {
+    let changed = std::fs::metadata(dir).and_then(|meta| meta.modified());
+    let age = changed.ok().and_then(|at| at.elapsed().ok());
+    let is_old = age
+        .zip(abandoned_after(dir))
+        .is_some_and(|(age, wait)| age >= wait);
+    if !is_old {
+        return false;
+    }
+    // Locked until it is gone: the message's next attempt must not move in meanwhile.
+    let lock = File::open(dir).ok().filter(|dir| dir.try_lock().is_ok());
+    lock.is_some_and(|_lock| std::fs::remove_dir_all(dir).is_ok())
+}
+
+/// How long a directory must have been left alone; none for what is not ours.
+fn abandoned_after(dir: &Path) -> Option<Duration> {
     // Not through a link: what it leads to is somebody else's.
-    let is_dir = std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir());
-    is_dir && name.len() > UUID_CHARS + 1 && uuid.is_some_and(ours)
+    if !std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        return None;
+    }
+    let name = dir.file_name().and_then(OsStr::to_str)?;
+    if name.ends_with(OF_MESSAGE) {
+        return is_private(dir).then_some(OF_USE);
+    }
+    let (label, uuid) = name.split_at_checked(name.len().checked_sub(UUID_CHARS)?)?;
+    let uuid = Uuid::try_parse(uuid).ok()?;
+    (label.len() > 1 && uuid.get_version_num() == 7).then_some(AT_LEAST)
+}
+
+/// An id as part of a file name: what is no letter, digit or hyphen stands there in hex, so that
+/// two ids never share a name.
+fn file_name(id: &str) -> String {
+    let mut name = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(byte.into()),
+            // Writing to a String cannot fail.
+            other => drop(write!(name, "_{other:02x}")),
+        }
+    }
+    name
 }
 
 fn plain(name: &str) -> Result<&str, ScratchError> {
@@ -135,63 +267,4 @@ fn plain(name: &str) -> Result<&str, ScratchError> {
     Err(ScratchError::BadName {
         name: name.escape_debug().to_string(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-    use std::time::SystemTime;
-
-    use super::*;
-
-    #[test]
-    fn only_what_is_old_and_locked_by_nobody_is_swept() {
-        let root = Scratch::new(&std::env::temp_dir(), "sweep-test").unwrap();
-        let running = Scratch::new(root.dir(), "running").unwrap();
-        let long_ago = SystemTime::now() - 2 * AT_LEAST;
-        let left = |name: &str, changed: SystemTime| {
-            let dir = root.dir().join(name);
-            std::fs::create_dir(&dir).unwrap();
-            File::open(&dir).unwrap().set_modified(changed).unwrap();
-            dir
-        };
-        let ours = |label: &str| format!("{label}-{}", Uuid::now_v7());
-        let old = left(&ours("render"), long_ago);
-        let new = left(&ours("render"), SystemTime::now());
-        let not_ours = left("somebody-elses", long_ago);
-        let handle = File::open(running.dir()).unwrap();
-        handle.set_modified(long_ago).unwrap();
-        assert_eq!(Scratch::sweep(root.dir()).unwrap(), 1);
-        assert!(!old.exists() && new.exists() && not_ours.exists());
-        assert!(running.dir().exists(), "its owner lives");
-    }
-
-    #[test]
-    fn it_is_private_unique_and_gone_after() {
-        let root = Scratch::new(&std::env::temp_dir(), "root").unwrap();
-        let inner = root.path("deep").unwrap();
-        let one = Scratch::new(&inner, "render").unwrap();
-        let two = Scratch::new(&inner, "render").unwrap();
-        assert_ne!(one.dir(), two.dir());
-        let mode = std::fs::metadata(one.dir()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        std::fs::write(one.path("a.wav").unwrap(), b"x").unwrap();
-        let dir = one.dir().to_owned();
-        drop(one);
-        assert!(!dir.exists() && two.dir().exists());
-    }
-
-    #[test]
-    fn a_name_cannot_lead_out() {
-        let scratch = Scratch::new(&std::env::temp_dir(), "names").unwrap();
-        for bad in [
-            "", ".", "..", "/etc", "a/b", "../a", "a/", "./a", "a\\b", "a\0b",
-        ] {
-            assert!(scratch.path(bad).is_err(), "{bad:?}");
-        }
-        for good in ["a", "-a.mp4", "a:b", "..a"] {
-            assert!(scratch.path(good).is_ok(), "{good:?}");
-        }
-        assert!(Scratch::new(&std::env::temp_dir(), "../up").is_err());
-    }
 }

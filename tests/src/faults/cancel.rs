@@ -26,7 +26,7 @@ fn assert_cancelled(record: &Record) {
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_of_a_running_render_ends_its_whole_process_group() {
     let waiting = Waiting::kicked().await;
-    let (worker, ffmpeg) = waiting.worker_at_work("30s").await;
+    let (worker, ffmpeg) = waiting.worker_at_work(&["--drain-grace", "30s"]).await;
     assert!(group_lives(ffmpeg), "ffmpeg leads a group of its own");
     let since = Instant::now();
     let (space, id) = (&waiting.space, waiting.id.as_str());

@@ -166,7 +166,7 @@ async fn a_worker_is_not_ready_while_the_broker_is_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_answers_while_it_drains_and_says_so() {
     let waiting = Waiting::kicked().await;
-    let (worker, _) = waiting.worker_at_work("10m").await;
+    let (worker, _) = waiting.worker_at_work(&["--drain-grace", "10m"]).await;
     let health = worker.health().await;
     health.until_ready().await;
     let in_use = r#"taskiq_slots_in_use{queue="render"}"#;

@@ -12,6 +12,7 @@ mod kicking;
 mod levels;
 mod operators;
 mod refusals;
+mod resumed;
 mod retried;
 pub(crate) mod stopping;
 pub(crate) mod support;

@@ -94,14 +94,9 @@ publish analyze_project [producer]
       │        └─ ext.storage.put_file [client]  ✗ StorageError
       └─ taskiq.render_export [consumer] @sapari-render  taskiq.attempt=2 taskiq.outcome=done
          └─ render.pipeline
-            ├─ step.probe_clips  step.attempt=1 step.outcome=done
-            │  ├─ ext.storage.get_bytes [client]
-            │  ├─ ext.storage.media_source [client]
-            │  └─ ext.ffmpeg.probe [client]
-            ├─ step.download_clips  step.attempt=1 step.outcome=done
-            │  └─ ext.storage.get_file [client]
-            ├─ step.apply_cuts  step.attempt=1 step.outcome=done
-            │  └─ ext.ffmpeg.render [client]
+            ├─ step.probe_clips  step.attempt=0 step.outcome=resumed
+            ├─ step.download_clips  step.attempt=0 step.outcome=resumed
+            ├─ step.apply_cuts  step.attempt=0 step.outcome=resumed
             └─ step.upload_export  step.attempt=1 step.outcome=done
                └─ ext.storage.put_file [client]
 ";

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::support::{Process, Space, alive, long_clip, until};
 
-const FIVE_MINUTES: u64 = 300_000_000;
+const FIVE_MINUTES: u32 = 300;
 /// What ffmpeg has written when rendering has begun: more than a header.
 const ENOUGH: u64 = 64 * 1024;
 /// Less than what is left of the render by then: an ffmpeg that is gone so soon did not end by itself.
@@ -24,23 +24,35 @@ pub(crate) struct Waiting {
     pub(crate) space: Space,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) id: MessageId,
+    /// Of the export.
+    pub(crate) key: String,
 }
 
 impl Waiting {
     pub(crate) async fn kicked() -> Self {
-        let space = Space::new();
+        Self::kicked_in(Space::new(), FIVE_MINUTES).await
+    }
+
+    /// A render of the first seconds of the clip.
+    pub(crate) async fn kicked_in(space: Space, seconds: u32) -> Self {
         let broker = space.broker().await;
         let queue = Role::Render.queue();
         broker.declare(queue).await.expect("declared");
-        let task = long_render(&space);
+        let task = long_render(&space, seconds);
+        let key = task.key();
         let tasks = space.tasks(&broker).await;
         let id = tasks.kick(task).await.expect("kicked").id().clone();
-        Self { space, broker, id }
+        Self {
+            space,
+            broker,
+            id,
+            key,
+        }
     }
 
     /// A worker that has begun to render: there is an ffmpeg, and what it writes grows.
-    pub(crate) async fn worker_at_work(&self, grace: &str) -> (Process, Pid) {
-        let worker = self.space.start("sapari-render", &["--drain-grace", grace]);
+    pub(crate) async fn worker_at_work(&self, args: &[&str]) -> (Process, Pid) {
+        let worker = self.space.start("sapari-render", args);
         until("an export that grows", || self.export_bytes() > ENOUGH).await;
         let ffmpeg = worker.children("ffmpeg");
         assert_eq!(ffmpeg.len(), 1, "one ffmpeg renders");
@@ -71,15 +83,12 @@ impl Waiting {
     }
 }
 
-fn long_render(space: &Space) -> RenderExport {
+fn long_render(space: &Space, seconds: u32) -> RenderExport {
     let (project_uuid, clip_file_uuid) = (Uuid::new_v4(), Uuid::new_v4());
     let clip_key = format!("clips/{clip_file_uuid}/long.mp4");
     space.store(&clip_key, &long_clip(&space.path("tmp")));
-    let whole = Kept {
-        from_us: 0,
-        to_us: FIVE_MINUTES,
-    };
-    let edits = EditList::new(project_uuid, (clip_file_uuid, &clip_key), vec![whole]);
+    let kept = Kept::between(Duration::ZERO, Duration::from_secs(seconds.into()));
+    let edits = EditList::new(project_uuid, (clip_file_uuid, &clip_key), vec![kept]);
     let file = space.path("tmp/edits.json");
     std::fs::write(&file, serde_json::to_vec(&edits).expect("JSON")).expect("writable");
     space.store(&EditList::key(project_uuid), &file);
@@ -94,7 +103,7 @@ async fn sigterm_in_the_middle_of_a_render_kills_ffmpeg_and_hands_the_message_ba
     let waiting = Waiting::kicked().await;
     // The second round shows that another worker can take what the first one handed back.
     for round in ["first", "second"] {
-        let (worker, ffmpeg) = waiting.worker_at_work("0s").await;
+        let (worker, ffmpeg) = waiting.worker_at_work(&["--drain-grace", "0s"]).await;
         worker.signal(Signal::SIGTERM);
         let line = worker.stderr.message("interrupted: handed back").await;
         assert_eq!(line["task"], "render_export", "{line}");
@@ -111,7 +120,7 @@ async fn sigterm_in_the_middle_of_a_render_kills_ffmpeg_and_hands_the_message_ba
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
     let waiting = Waiting::kicked().await;
-    let (worker, ffmpeg) = waiting.worker_at_work("10m").await;
+    let (worker, ffmpeg) = waiting.worker_at_work(&["--drain-grace", "10m"]).await;
     worker.signal(Signal::SIGTERM);
     let heard = |line: &str| line.contains("signal received");
     worker.stderr.until("the first signal", heard).await;

@@ -1,7 +1,7 @@
 //! `render.pipeline`: look at the clip, fetch it, cut it, store the export.
-//! The clip is looked at where it lies, so that a broken one is refused before gigabytes are fetched.
+//! The clip is looked at where it lies, so that a broken one is refused before gigabytes are fetched. What was found, fetched and
+//! rendered is kept: another attempt goes on where this one was, on another machine with what is not in scratch.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sapari_runtime::pipeline::{Pipeline, StepContext, spec};
@@ -11,6 +11,7 @@ use sapari_services::{
     Subject, total,
 };
 use sapari_tasks::{EditList, ExportManifest, RenderExport};
+use serde::{Deserialize, Serialize};
 
 /// The most that an edit list may have: a cut every second of a day is less.
 const MAX_EDIT_LIST_BYTES: u64 = 16 * 1024 * 1024;
@@ -18,16 +19,31 @@ const MAX_EDIT_LIST_BYTES: u64 = 16 * 1024 * 1024;
 /// What the steps work with, for one run.
 pub(crate) struct Tools {
     pub(crate) media: Media,
-    pub(crate) scratch: Scratch,
+    pub(crate) scratch: Arc<Scratch>,
 }
 
 type Cx = StepContext<RenderExport, Tools>;
 
 /// The clip as it was found, and what is to be kept of it.
+#[derive(Serialize, Deserialize)]
 struct Probed {
     edits: EditList,
-    keep: Vec<Segment>,
     probe: Probe,
+}
+
+impl Probed {
+    fn keep(&self) -> Vec<Segment> {
+        let bounds = self.edits.keep.iter().map(|kept| kept.bounds());
+        bounds.map(|(from, to)| Segment { from, to }).collect()
+    }
+}
+
+/// A file in the scratch directory, by its name there: the directory may be another one in the next attempt.
+type Name = String;
+
+/// Holds as long as the file is there.
+fn is_there(cx: &Cx, name: &Name) -> bool {
+    cx.deps().scratch.path(name).is_ok_and(|path| path.exists())
 }
 
 pub(crate) fn render() -> Pipeline<RenderExport, Tools, ExportManifest> {
@@ -37,18 +53,27 @@ pub(crate) fn render() -> Pipeline<RenderExport, Tools, ExportManifest> {
         (),
         probe_clips,
     );
+    p.keep(probed);
     let clip = p.step(
-        spec("download_clips").attempts(3).timeout(minutes(10)),
+        spec("download_clips")
+            .weight(10)
+            .attempts(3)
+            .timeout(minutes(10)),
         (probed,),
         download_clips,
     );
+    p.keep_while(clip, is_there);
     let video = p.step(
-        spec("apply_cuts").timeout(minutes(25)),
+        spec("apply_cuts").weight(80).timeout(minutes(25)),
         (probed, clip),
         apply_cuts,
     );
+    p.keep_while(video, is_there);
     let export = p.step(
-        spec("upload_export").attempts(3).timeout(minutes(10)),
+        spec("upload_export")
+            .weight(8)
+            .attempts(3)
+            .timeout(minutes(10)),
         (probed, video),
         upload_export,
     );
@@ -78,13 +103,7 @@ async fn probe_clips(cx: Cx) -> TaskResult<Probed> {
         .probe(call(&cx, &edits), &source)
         .await
         .permanent_when(MediaError::is_permanent)?;
-    let keep = edits
-        .keep
-        .iter()
-        .map(|kept| kept.bounds())
-        .map(|(from, to)| Segment { from, to })
-        .collect();
-    Ok(Probed { edits, keep, probe })
+    Ok(Probed { edits, probe })
 }
 
 async fn load_edits(cx: &Cx) -> TaskResult<EditList> {
@@ -103,11 +122,12 @@ async fn load_edits(cx: &Cx) -> TaskResult<EditList> {
     serde_json::from_slice(&bytes).permanent()
 }
 
-async fn download_clips(cx: Cx, probed: Arc<Probed>) -> TaskResult<PathBuf> {
+async fn download_clips(cx: Cx, probed: Arc<Probed>) -> TaskResult<Name> {
     let Probed { edits, .. } = &*probed;
     // Under its own name: an error speaks of the file that somebody uploaded.
     let name = edits.clip_key.rsplit('/').next().unwrap_or_default();
-    let to = cx.deps().scratch.path(&format!("clip-{name}"))?;
+    let name = format!("clip-{name}");
+    let to = cx.deps().scratch.path(&name)?;
     let fetched = cx
         .deps()
         .media
@@ -115,38 +135,40 @@ async fn download_clips(cx: Cx, probed: Arc<Probed>) -> TaskResult<PathBuf> {
         .get_file(Subject::clip(edits.clip_file_uuid), &edits.clip_key, &to)
         .await;
     fetched.permanent_when(StorageError::is_permanent)?;
-    Ok(to)
+    Ok(name)
 }
 
-async fn apply_cuts(cx: Cx, probed: Arc<Probed>, clip: Arc<PathBuf>) -> TaskResult<PathBuf> {
-    let to = cx.deps().scratch.path("export.mp4")?;
-    let source = MediaSource::File(clip.to_path_buf());
+async fn apply_cuts(cx: Cx, probed: Arc<Probed>, clip: Arc<Name>) -> TaskResult<Name> {
+    let name = "export.mp4";
+    let to = cx.deps().scratch.path(name)?;
+    let source = MediaSource::File(cx.deps().scratch.path(&clip)?);
+    let keep = probed.keep();
     let job = CutJob {
         source: &source,
         probe: &probed.probe,
-        keep: &probed.keep,
+        keep: &keep,
         to: &to,
     };
-    let mut quarters = Quarters::default();
     let rendered = cx
         .deps()
         .media
         .ffmpeg
         .render_cuts(call(&cx, &probed.edits), job, |fraction| {
-            quarters.report(fraction)
+            cx.progress(fraction);
         })
         .await;
     rendered.permanent_when(MediaError::is_permanent)?;
-    Ok(to)
+    Ok(name.to_owned())
 }
 
 async fn upload_export(
     cx: Cx,
     probed: Arc<Probed>,
-    video: Arc<PathBuf>,
+    video: Arc<Name>,
 ) -> TaskResult<ExportManifest> {
     let export_uuid = cx.task().export_uuid;
     let key = cx.task().key();
+    let video = cx.deps().scratch.path(&video)?;
     let bytes = cx
         .deps()
         .media
@@ -154,25 +176,12 @@ async fn upload_export(
         .put_file(Subject::export(export_uuid), &key, &video)
         .await;
     let bytes = bytes.permanent_when(StorageError::is_permanent)?;
-    let seconds = total(&probed.keep).as_secs_f64();
+    let seconds = total(&probed.keep()).as_secs_f64();
     Ok(ExportManifest {
         export_uuid,
         key,
         bytes,
         seconds,
-        segments: probed.keep.len(),
+        segments: probed.edits.keep.len(),
     })
-}
-
-/// Says each quarter of a render once: a person sees that it moves, a log is not flooded.
-#[derive(Default)]
-struct Quarters(u8);
-
-impl Quarters {
-    fn report(&mut self, fraction: f64) {
-        while self.0 < 4 && fraction >= f64::from(self.0 + 1) / 4.0 {
-            self.0 += 1;
-            tracing::info!(percent = u32::from(self.0) * 25, "rendering");
-        }
-    }
 }

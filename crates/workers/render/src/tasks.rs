@@ -1,5 +1,8 @@
 //! The handlers of the render role.
 
+use std::sync::Arc;
+
+use sapari_runtime::error::ErrorKind;
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
 use sapari_tasks::{ExportManifest, RenderExport};
@@ -13,9 +16,23 @@ pub async fn render_export(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ExportManifest> {
+    let scratch = Arc::new(media.scratch_of("render", cx.id().as_str()).await?);
     let tools = Tools {
-        scratch: media.scratch("render")?,
+        scratch: Arc::clone(&scratch),
         media,
     };
-    render().run(&cx, tools, args).await
+    let done = render().run(&cx, tools, args).await;
+    if done.as_ref().is_err_and(|error| comes_again(&cx, error)) {
+        scratch.leave();
+    }
+    done
+}
+
+/// Whether this worker may soon run the next attempt. One that goes away leaves nothing behind.
+fn comes_again(cx: &TaskContext, error: &TaskError) -> bool {
+    let heals = matches!(
+        error.kind(),
+        ErrorKind::Retryable | ErrorKind::RetryAfter(_)
+    );
+    heals && !cx.is_last_attempt() && !cx.stop().is_cancelled()
 }

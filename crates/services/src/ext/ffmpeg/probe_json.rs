@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a recording is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// Its length.
     pub duration: Duration,
@@ -21,7 +21,7 @@ pub struct Probe {
 }
 
 /// A video stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoStream {
     /// Its number in the file.
     pub index: u32,
@@ -34,7 +34,7 @@ pub struct VideoStream {
 }
 
 /// An audio stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioStream {
     /// Its number in the file.
     pub index: u32,
@@ -45,7 +45,7 @@ pub struct AudioStream {
 }
 
 /// Frames per second as a fraction: 30000/1001 has no exact decimal. Neither part is zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameRate {
     /// The numerator.
     pub num: u32,

@@ -1,0 +1,127 @@
+//! What is made, kept and swept.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::SystemTime;
+
+use super::*;
+
+#[test]
+fn only_what_is_old_and_locked_by_nobody_is_swept() {
+    let root = Scratch::new(&std::env::temp_dir(), "sweep-test").unwrap();
+    let running = Scratch::new(root.dir(), "running").unwrap();
+    let long_ago = SystemTime::now() - 2 * AT_LEAST;
+    let left = |name: &str, changed: SystemTime| {
+        let dir = root.dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        File::open(&dir).unwrap().set_modified(changed).unwrap();
+        dir
+    };
+    let ours = |label: &str| format!("{label}-{}", Uuid::now_v7());
+    let old = left(&ours("render"), long_ago);
+    let new = left(&ours("render"), SystemTime::now());
+    let not_ours = left("somebody-elses", long_ago);
+    let handle = File::open(running.dir()).unwrap();
+    handle.set_modified(long_ago).unwrap();
+    assert_eq!(Scratch::sweep(root.dir()).unwrap(), 1);
+    assert!(!old.exists() && new.exists() && not_ours.exists());
+    assert!(running.dir().exists(), "its owner lives");
+}
+
+#[test]
+fn the_directory_of_a_message_is_found_again_by_its_next_attempt() {
+    let root = Scratch::new(&std::env::temp_dir(), "again").unwrap();
+    let of = |id: &str| Scratch::of_message(root.dir(), "render", id).unwrap();
+    let first = of("one");
+    std::fs::write(first.path("clip.mp4").unwrap(), b"whole").unwrap();
+    std::fs::write(first.path("export.mp4.part").unwrap(), b"half").unwrap();
+    let beside = of("one");
+    assert_ne!(first.dir(), beside.dir(), "its owner lives");
+    assert!(!beside.path("clip.mp4").unwrap().exists());
+    first.leave();
+    drop((first, beside));
+    let next = of("one");
+    assert!(next.path("clip.mp4").unwrap().exists());
+    assert!(!next.path("export.mp4.part").unwrap().exists());
+    assert_ne!(next.dir(), of("other").dir());
+    let dir = next.dir().to_owned();
+    drop(next);
+    assert!(!dir.exists(), "the message has come to its end");
+}
+
+#[test]
+fn the_directory_of_a_message_is_swept_after_hours() {
+    let root = Scratch::new(&std::env::temp_dir(), "hours").unwrap();
+    let left = |id: &str, changed: SystemTime| {
+        let scratch = Scratch::of_message(root.dir(), "render", id).unwrap();
+        File::open(scratch.dir())
+            .unwrap()
+            .set_modified(changed)
+            .unwrap();
+        scratch.leave();
+        scratch.dir().to_owned()
+    };
+    let old = left("old", SystemTime::now() - OF_USE);
+    let new = left("new", SystemTime::now() - 2 * AT_LEAST);
+    assert_eq!(Scratch::sweep(root.dir()).unwrap(), 1);
+    assert!(!old.exists() && new.exists());
+}
+
+#[test]
+fn a_directory_that_others_may_enter_is_not_taken_over() {
+    let root = Scratch::new(&std::env::temp_dir(), "theirs").unwrap();
+    let planted = root.dir().join("render-one.message");
+    std::fs::create_dir(&planted).unwrap();
+    std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let link = root.dir().join("render-two.message");
+    std::os::unix::fs::symlink(&planted, &link).unwrap();
+    for (id, theirs) in [("one", planted), ("two", link)] {
+        let ours = Scratch::of_message(root.dir(), "render", id).unwrap();
+        assert_ne!(ours.dir(), theirs);
+        drop(ours);
+        assert!(theirs.exists());
+    }
+}
+
+#[test]
+fn an_id_is_a_name_whatever_it_holds() {
+    let root = Scratch::new(&std::env::temp_dir(), "ids").unwrap();
+    let long = "x".repeat(255);
+    let ids = ["a", "A", "../up", "a/b", "a_2fb", ".", &long, "\u{e4}"];
+    let made: Vec<_> = ids
+        .map(|id| Scratch::of_message(root.dir(), "render", id).unwrap())
+        .into();
+    let mut dirs: Vec<&Path> = made.iter().map(Scratch::dir).collect();
+    assert!(dirs.iter().all(|dir| dir.parent() == Some(root.dir())));
+    dirs.sort();
+    dirs.dedup();
+    assert_eq!(dirs.len(), ids.len());
+}
+
+#[test]
+fn it_is_private_unique_and_gone_after() {
+    let root = Scratch::new(&std::env::temp_dir(), "root").unwrap();
+    let inner = root.path("deep").unwrap();
+    let one = Scratch::new(&inner, "render").unwrap();
+    let two = Scratch::new(&inner, "render").unwrap();
+    assert_ne!(one.dir(), two.dir());
+    let mode = std::fs::metadata(one.dir()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    std::fs::write(one.path("a.wav").unwrap(), b"x").unwrap();
+    let dir = one.dir().to_owned();
+    drop(one);
+    assert!(!dir.exists() && two.dir().exists());
+}
+
+#[test]
+fn a_name_cannot_lead_out() {
+    let scratch = Scratch::new(&std::env::temp_dir(), "names").unwrap();
+    for bad in [
+        "", ".", "..", "/etc", "a/b", "../a", "a/", "./a", "a\\b", "a\0b",
+    ] {
+        assert!(scratch.path(bad).is_err(), "{bad:?}");
+    }
+    for good in ["a", "-a.mp4", "a:b", "..a"] {
+        assert!(scratch.path(good).is_ok(), "{good:?}");
+    }
+    assert!(Scratch::new(&std::env::temp_dir(), "../up").is_err());
+}

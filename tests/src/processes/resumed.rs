@@ -1,0 +1,113 @@
+//! kill -9 in the middle of a long render: the next attempt goes on where the killed one was, and the export is whole.
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::stopping::Waiting;
+use super::support::{Receiver, Space, Span, alive, film, until};
+
+/// How much of the clip is kept: long enough to be killed in, short enough to be rendered once more.
+const KEPT_SECONDS: u32 = 90;
+/// What the frames of the video may move a cut by, and the last packet of sound.
+const TOLERANCE: f64 = 0.1;
+
+/// A render whose first worker was killed while it cut.
+struct Killed {
+    receiver: Receiver,
+    waiting: Waiting,
+    ffmpeg: Pid,
+}
+
+impl Killed {
+    async fn in_apply_cuts() -> Self {
+        let receiver = Receiver::start().await;
+        let space = Space::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
+        let waiting = Waiting::kicked_in(space, KEPT_SECONDS).await;
+        let (worker, ffmpeg) = waiting.worker_at_work(&["--lease", "1s"]).await;
+        worker.signal(Signal::SIGKILL);
+        assert_eq!(worker.ended().await.code, None, "killed");
+        Self {
+            receiver,
+            waiting,
+            ffmpeg,
+        }
+    }
+
+    /// Lets another worker render it, with its scratch files there, and gives what each of its steps came to.
+    async fn rendered_by_another(&self, scratch: &str) -> Vec<(String, String)> {
+        let scratch = self.waiting.space.path(scratch).display().to_string();
+        let args = ["--lease", "1s", "--scratch-dir", &scratch];
+        let worker = self.waiting.space.start("sapari-render", &args);
+        let pid = worker.pid().to_string();
+        let of_worker = |span: &&Span| span.resource["process.pid"] == pid;
+        let done = |spans: &[Span]| {
+            let mut ours = spans.iter().filter(of_worker);
+            ours.any(|span| span.name == "taskiq.render_export" && outcome(span).is_some())
+        };
+        let spans = self.receiver.until("the end of the render", done).await;
+        let mut steps: Vec<&Span> = spans
+            .iter()
+            .filter(of_worker)
+            .filter(|span| outcome(span).is_some() && span.name.starts_with("step."))
+            .collect();
+        steps.sort_by_key(|span| span.record.start);
+        let told = |span: &&Span| Some((span.name.clone(), outcome(span)?));
+        steps.iter().filter_map(told).collect()
+    }
+
+    fn assert_whole(&self) {
+        let export = film(&self.waiting.space.object(&self.waiting.key));
+        let expected = f64::from(KEPT_SECONDS);
+        for seconds in [export.whole, export.video, export.audio] {
+            assert!((seconds - expected).abs() <= TOLERANCE, "{export:?}");
+        }
+    }
+}
+
+fn outcome(span: &Span) -> Option<String> {
+    let attributes = &span.attributes;
+    let found = attributes.get("step.outcome");
+    found.or_else(|| attributes.get("taskiq.outcome")).cloned()
+}
+
+fn steps(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(step, outcome): &(&str, &str)| (format!("step.{step}"), (*outcome).to_owned());
+    expected.iter().map(owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_during_apply_cuts_and_neither_probe_nor_download_is_repeated() {
+    let killed = Killed::in_apply_cuts().await;
+    assert!(alive(killed.ffmpeg), "nobody was there to end it");
+    let outcomes = killed.rendered_by_another("scratch").await;
+    let expected = steps(&[
+        ("probe_clips", "resumed"),
+        ("download_clips", "resumed"),
+        ("apply_cuts", "done"),
+        ("upload_export", "done"),
+    ]);
+    assert_eq!(outcomes, expected);
+    until("the end of the ffmpeg that was left behind", || {
+        !alive(killed.ffmpeg)
+    })
+    .await;
+    killed.assert_whole();
+    let left = killed.waiting.space.files("scratch");
+    assert!(left.is_empty(), "the message has come to its end: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_during_apply_cuts_and_another_machine_only_downloads_again() {
+    let killed = Killed::in_apply_cuts().await;
+    let outcomes = killed.rendered_by_another("scratch-of-another").await;
+    let expected = steps(&[
+        ("probe_clips", "resumed"),
+        ("download_clips", "done"),
+        ("apply_cuts", "done"),
+        ("upload_export", "done"),
+    ]);
+    assert_eq!(outcomes, expected);
+    killed.assert_whole();
+    // There is no machine here that goes down with it. It may have come to its end by itself.
+    let _ = nix::sys::signal::kill(killed.ffmpeg, Signal::SIGKILL);
+}

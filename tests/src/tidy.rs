@@ -195,7 +195,10 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         // What a role's steps keep for the next attempt.
         "crates/workers/render/src/pipeline.rs",
     ];
-    let reads_json = ["crates/services/src/ext/ffmpeg/probe_json.rs"];
+    let reads_json = [
+        "crates/services/src/ext/ffmpeg/probe_json.rs",
+        "crates/services/src/waveform.rs",
+    ];
     let allowed = |path: &str| {
         boundaries
             .iter()
@@ -224,6 +227,7 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
             http: sapari_services::Http::new(Default::default(), Default::default()),
         })
         .into_plan(),
+        sapari_proxy::worker(media.clone()).into_plan(),
         sapari_render::worker(media).into_plan(),
         sapari_email::worker(post).into_plan(),
     ];

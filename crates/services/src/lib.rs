@@ -13,11 +13,12 @@ mod part;
 pub mod process;
 mod redact;
 pub mod scratch;
+mod waveform;
 
 pub use cuts::{CutSettings, Segment, Silence, keep_segments, total};
 pub use ext::ffmpeg::{
-    AudioStream, ClipCall, CutJob, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
-    SilenceSettings, VideoStream,
+    AudioStream, ClipCall, CutJob, Encoding, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
+    ProxyJob, SilenceSettings, Sprite, VideoStream, WebPlan,
 };
 pub use ext::http::{
     AddressRule, BadNetwork, FetchError, FetchJob, FetchLimits, Fetched, Http, Network,
@@ -27,3 +28,4 @@ pub use ext::storage::{Storage, StorageError, Subject};
 pub use media::{Media, data_dir};
 pub use process::{ChildProcess, Collected, Exit, ProcessError};
 pub use scratch::{Scratch, ScratchError};
+pub use waveform::Waveform;

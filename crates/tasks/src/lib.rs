@@ -5,13 +5,15 @@ mod analysis;
 mod download;
 mod edits;
 mod email;
+mod proxy;
 mod render;
 mod role;
 
 pub use analysis::{Analysis, AnalyzeProject};
-pub use download::{DownloadMedia, Downloaded};
+pub use download::{ClipArtifacts, DownloadMedia, Downloaded, ProcessClipArtifacts};
 pub use edits::{Caption, EditList, Kept, Muted};
 pub use email::{EmailTemplate, SendEmail, SentEmail};
+pub use proxy::{MakeProxy, ProxyManifest, Thumbnails};
 pub use render::{ExportManifest, RenderExport};
 pub use role::Role;
 
@@ -46,6 +48,8 @@ pub fn catalogue() -> Vec<Declared> {
     vec![
         Declared::of::<AnalyzeProject>(),
         Declared::of::<DownloadMedia>(),
+        Declared::of::<ProcessClipArtifacts>(),
+        Declared::of::<MakeProxy>(),
         Declared::of::<RenderExport>(),
         Declared::of::<SendEmail>(),
     ]

@@ -12,8 +12,10 @@ use sapari_runtime::queue::Queue;
 pub enum Role {
     /// Listens to projects and decides what to cut.
     Analysis,
-    /// Fetches clips from the web.
+    /// Fetches clips from the web, and makes what others need of them.
     Download,
+    /// Makes light copies of clips.
+    Proxy,
     /// Cuts, encodes and stores exports.
     Render,
     /// Sends mails.
@@ -22,7 +24,13 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Analysis, Self::Download, Self::Render, Self::Email];
+    pub const ALL: [Self; 5] = [
+        Self::Analysis,
+        Self::Download,
+        Self::Proxy,
+        Self::Render,
+        Self::Email,
+    ];
 
     /// The role's name as people type it, and as its queue is called.
     #[must_use]
@@ -30,6 +38,7 @@ impl Role {
         match self {
             Self::Analysis => "analysis",
             Self::Download => "download",
+            Self::Proxy => "proxy",
             Self::Render => "render",
             Self::Email => "email",
         }
@@ -40,7 +49,7 @@ impl Role {
     pub const fn queue(self) -> Queue {
         match self {
             Self::Analysis | Self::Render => Queue::named(self.as_str()).levels(4),
-            Self::Download | Self::Email => Queue::named(self.as_str()),
+            Self::Download | Self::Proxy | Self::Email => Queue::named(self.as_str()),
         }
     }
 }
@@ -92,7 +101,8 @@ impl Process for Role {
             Self::Analysis => {
                 "Runs the analysis worker: listens to projects and decides what to cut"
             }
-            Self::Download => "Runs the download worker: fetches clips from the web",
+            Self::Download => "Runs the download worker: fetches clips, their sound and waveform",
+            Self::Proxy => "Runs the proxy worker: makes light copies of clips",
             Self::Render => "Runs the render worker: cuts, encodes and stores exports",
             Self::Email => "Runs the email worker: sends mails, each made from a template",
         }

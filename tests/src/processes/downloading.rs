@@ -3,11 +3,13 @@
 use std::net::TcpListener;
 
 use sapari_runtime::broker::conformance::settled_depth;
-use sapari_tasks::{Downloaded, Role};
-use serde_json::json;
+use sapari_runtime::client::Tasks;
+use sapari_runtime::task::Task;
+use sapari_tasks::{AnalyzeProject, Downloaded, MakeProxy, ProcessClipArtifacts, Role};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{Ended, INTERVIEW, Space};
+use super::support::{Ended, INTERVIEW, PATIENCE, Space};
 use crate::web::{Answer, Web};
 
 /// As an operator does who has a media server of their own; what is not said stays refused.
@@ -41,31 +43,77 @@ async fn download(space: &Space, url: &str) -> Ended {
     space.sapari(&line).ended().await
 }
 
+async fn output<T: Task>(tasks: &Tasks, id: &str) -> T::Output {
+    let handle = tasks.handle::<T>(id.parse().expect("an id"));
+    handle.output().within(PATIENCE).await.expect("an output")
+}
+
 #[track_caller]
-fn assert_stored(space: &Space, ended: &Ended) {
+fn assert_stored(space: &Space, ended: &Ended) -> Downloaded {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let output = ended.stdout.last().expect("an output");
     let output: Downloaded = serde_json::from_str(output).expect("JSON");
     let stored = std::fs::read(space.object(&output.clip_key)).expect("stored");
     assert!(stored == interview(), "another file: {output:?}");
     assert!((output.seconds - 26.48).abs() < 0.1, "{output:?}");
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_becomes_a_clip_in_storage() {
+async fn a_link_becomes_a_clip_its_artifacts_its_proxy_and_its_analysis() {
     let leads = Answer::Leads("/clip.mp4?part=1".to_owned());
     let film = Answer::File("video/mp4", interview());
     let web = Web::serving(&[("/share", leads), ("/clip.mp4?part=1", film)]).await;
     let space = allowing();
-    let _worker = space.start("sapari-download", &[]).ready().await;
-    assert_stored(&space, &download(&space, &web.url("/share")).await);
-    assert_eq!(space.files("scratch"), [""; 0], "scratch files are left");
+    let roles = ["download", "proxy", "analysis"];
+    let start = |role: &str| space.start(&format!("sapari-{role}"), &[]).ready();
+    let _workers = futures_util::future::join_all(roles.map(start)).await;
+    let broker = space.broker().await;
+    let tasks = space.tasks(&broker).await;
+
+    let downloaded = assert_stored(&space, &download(&space, &web.url("/share")).await);
+    let id = downloaded.artifacts_task_id.expect("kicked");
+    let artifacts = output::<ProcessClipArtifacts>(&tasks, &id).await;
+    assert!(artifacts.plays_in_browsers, "{artifacts:?}");
+    assert_eq!(artifacts.size, Some((640, 360)));
+    let waveform = space.object(&artifacts.waveform_key.expect("it has sound"));
+    let waveform: Value =
+        serde_json::from_slice(&std::fs::read(waveform).expect("stored")).expect("JSON");
+    // Twenty stretches a second; the first word is louder than the first pause.
+    let data: Vec<i64> = serde_json::from_value(waveform["data"].clone()).expect("numbers");
+    assert_eq!(waveform["length"], data.len() / 2);
+    assert!((data.len() / 2).abs_diff(530) < 3, "{}", data.len());
+    let loudest = |from: usize, to: usize| data[from * 40..to * 40].iter().max().copied();
+    assert!(
+        loudest(0, 3) > Some(20) && loudest(4, 6) < Some(3),
+        "{data:?}"
+    );
+    assert!(
+        space
+            .object(&artifacts.audio_key.expect("it has sound"))
+            .exists()
+    );
+
+    let proxy = output::<MakeProxy>(&tasks, &artifacts.proxy_task_id.expect("kicked")).await;
+    assert!(
+        proxy.remuxed && space.object(&proxy.key).exists(),
+        "{proxy:?}"
+    );
+    let analysis =
+        output::<AnalyzeProject>(&tasks, &artifacts.analysis_task_id.expect("kicked")).await;
+    assert!((analysis.kept_seconds - 16.5).abs() < 0.3, "{analysis:?}");
+    let left = space.files("scratch");
+    assert_eq!(left, [""; 0], "scratch files are left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stalls_is_asked_again_for_the_rest() {
     let web = Web::serving(&[("/clip.mp4", Answer::Half(interview()))]).await;
     let space = allowing();
+    let broker = space.broker().await;
+    for role in [Role::Proxy, Role::Analysis] {
+        broker.declare(role.queue()).await.expect("declared");
+    }
     let _worker = space.start("sapari-download", &[]).ready().await;
     assert_stored(&space, &download(&space, &web.url("/clip.mp4")).await);
     let ranges = web.ranges();

@@ -11,6 +11,7 @@ mod health;
 mod kicking;
 mod levels;
 mod operators;
+mod proxying;
 mod refusals;
 mod resumed;
 mod retried;

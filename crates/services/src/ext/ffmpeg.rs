@@ -7,9 +7,11 @@
 mod audio;
 mod error;
 mod filter;
+mod pictures;
 mod probe;
 mod probe_json;
 mod progress;
+mod proxy;
 mod render;
 mod silence;
 mod silence_lines;
@@ -17,6 +19,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod version;
+mod web;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -30,10 +33,13 @@ use crate::part::PartFile;
 use crate::process::{ChildProcess, Exit, ProcessError};
 
 pub use error::MediaError;
-pub use probe_json::{AudioStream, FrameRate, Probe, VideoStream};
+pub use pictures::Sprite;
+pub use probe_json::{AudioStream, Encoding, FrameRate, Probe, VideoStream};
+pub use proxy::ProxyJob;
 pub use render::CutJob;
 pub use silence::SilenceSettings;
 pub use source::MediaSource;
+pub use web::{Stream, WebPlan};
 
 /// The container formats read. Playlists and lists of files are not among them: an upload must
 /// not make ffmpeg open other files or hosts.

@@ -1,12 +1,14 @@
-//! The download role: brings clips from the web into storage. Its handlers, its pipeline, its process.
+//! The download role: brings clips from the web into storage, and makes what others need of them. Its handlers,
+//! its pipelines, its process.
 //! Which addresses may be fetched from is its settings' business, and nobody's who kicks a task.
 
+mod artifacts;
 mod pipeline;
 mod sources;
 mod tasks;
 
 pub use sources::Sources;
-pub use tasks::download_media;
+pub use tasks::{download_media, process_clip_artifacts};
 
 use sapari_runtime::worker::Worker;
 use sapari_tasks::Role;
@@ -16,6 +18,8 @@ use sapari_tasks::Role;
 pub fn worker(sources: Sources) -> Worker<Sources> {
     Worker::new(Role::Download.queue(), sources)
         .task::<download_media>()
+        .task::<process_clip_artifacts>()
         .pipeline(pipeline::download().describe())
+        .pipeline(artifacts::artifacts().describe())
         .slots(4)
 }

@@ -90,5 +90,6 @@ async fn store_media(cx: Cx, clip: Arc<PathBuf>, length: Arc<Duration>) -> TaskR
         clip_key: task.clip_key.clone(),
         bytes: bytes.permanent_when(StorageError::is_permanent)?,
         seconds: length.as_secs_f64(),
+        artifacts_task_id: None,
     })
 }

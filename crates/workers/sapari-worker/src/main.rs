@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     main_of_any(&[
         Program::new(Role::Analysis, sapari_analysis::worker),
         Program::new(Role::Download, sapari_download::worker),
+        Program::new(Role::Proxy, sapari_proxy::worker),
         Program::new(Role::Render, sapari_render::worker),
         Program::new(Role::Email, sapari_email::worker),
     ])

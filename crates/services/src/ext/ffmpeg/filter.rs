@@ -199,6 +199,7 @@ mod tests {
                 channels: 2,
             }),
             format: String::new(),
+            encoding: Default::default(),
         }
     }
 

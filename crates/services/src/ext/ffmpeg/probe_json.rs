@@ -18,6 +18,23 @@ pub struct Probe {
     pub audio: Option<AudioStream>,
     /// The names of its container format, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub format: String,
+    /// How its streams are encoded.
+    pub encoding: Encoding,
+}
+
+/// How the streams of a recording are encoded, in ffprobe's words; empty where it has no such stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encoding {
+    /// The codec of the pictures, such as `h264`.
+    pub video: String,
+    /// The format of their pixels, such as `yuv420p`.
+    pub pixels: String,
+    /// The codec of the sound, such as `aac`.
+    pub audio: String,
+    /// The pictures are to be turned when they are shown.
+    pub is_turned: bool,
+    /// Of the whole file, if it is known.
+    pub bits_per_second: Option<u64>,
 }
 
 /// A video stream.
@@ -65,8 +82,8 @@ impl FrameRate {
 }
 
 /// The fields asked of ffprobe, for `-show_entries`.
-pub(super) const ENTRIES: &str = "format=format_name,duration:\
-    stream=index,codec_type,width,height,avg_frame_rate,r_frame_rate,sample_rate,channels,duration:\
+pub(super) const ENTRIES: &str = "format=format_name,duration,bit_rate:\
+    stream=index,codec_type,codec_name,pix_fmt,width,height,avg_frame_rate,r_frame_rate,sample_rate,channels,duration:\
     stream_disposition=attached_pic:stream_side_data=rotation";
 
 /// Reads ffprobe's answer. `Err` is the reason in words.
@@ -78,6 +95,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
     if video.is_none() && audio.is_none() {
         return Err("it has neither pictures nor sound".to_owned());
     }
+    let encoding = encoding(&answer, video.as_ref(), audio.as_ref());
     let longest = answer
         .streams
         .iter()
@@ -90,6 +108,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
         duration,
         video,
         audio,
+        encoding,
         format: answer.format.format_name,
     })
 }
@@ -106,6 +125,7 @@ struct Format {
     #[serde(default)]
     format_name: String,
     duration: Option<String>,
+    bit_rate: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +133,10 @@ struct Stream {
     index: u32,
     #[serde(default)]
     codec_type: String,
+    #[serde(default)]
+    codec_name: String,
+    #[serde(default)]
+    pix_fmt: String,
     width: Option<u32>,
     height: Option<u32>,
     avg_frame_rate: Option<String>,
@@ -159,6 +183,30 @@ fn video(stream: &Stream) -> Option<VideoStream> {
 fn lies_on_its_side(stream: &Stream) -> bool {
     let turn = stream.side_data_list.iter().find_map(|data| data.rotation);
     turn.is_some_and(|degrees| degrees.abs() % 180.0 == 90.0)
+}
+
+fn encoding(answer: &Answer, video: Option<&VideoStream>, audio: Option<&AudioStream>) -> Encoding {
+    let at = |index: u32| answer.streams.iter().find(|stream| stream.index == index);
+    let video = video.and_then(|video| at(video.index));
+    let audio = audio.and_then(|audio| at(audio.index));
+    let turn = video.and_then(|stream| stream.side_data_list.iter().find_map(|data| data.rotation));
+    Encoding {
+        video: video
+            .map(|stream| stream.codec_name.clone())
+            .unwrap_or_default(),
+        pixels: video
+            .map(|stream| stream.pix_fmt.clone())
+            .unwrap_or_default(),
+        audio: audio
+            .map(|stream| stream.codec_name.clone())
+            .unwrap_or_default(),
+        is_turned: turn.is_some_and(|degrees| degrees % 360.0 != 0.0),
+        bits_per_second: answer
+            .format
+            .bit_rate
+            .as_ref()
+            .and_then(|text| text.parse().ok()),
+    }
 }
 
 fn audio(stream: &Stream) -> Option<AudioStream> {

@@ -5,6 +5,23 @@
 
 use std::time::Duration;
 
+use super::{MediaError, MediaSource};
+
+/// How much shorter than asked an output may be: frames at the end that never came.
+const MAX_MISSING: Duration = Duration::from_secs(1);
+
+/// ffmpeg calls it success when its input just ends, as an upload that was cut off does.
+pub(super) fn complete(source: &MediaSource, missing: Duration) -> Result<(), MediaError> {
+    if missing <= MAX_MISSING {
+        return Ok(());
+    }
+    let seconds = missing.as_secs_f64();
+    Err(MediaError::Unsupported {
+        name: source.name(),
+        reason: format!("it is damaged or cut off, the last {seconds:.1} s could not be rendered"),
+    })
+}
+
 /// Turns lines into fractions that never go back.
 pub(super) struct Progress {
     expected_us: f64,

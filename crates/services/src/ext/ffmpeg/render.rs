@@ -5,21 +5,17 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sapari_telemetry::{Traced, ext_span};
 
 use super::filter::{self, Graph};
-use super::progress::Progress;
+use super::progress::{Progress, complete};
 use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep, version};
 use crate::cuts::{Segment, total};
 use crate::part::{PartFile, with_suffix};
 
 /// A longer graph goes to ffmpeg in a file: one argument holds 128 KiB at most on Linux.
 pub(super) const MAX_GRAPH_ARG: usize = 32 * 1024;
-
-/// How much shorter than asked an output may be: frames at the end that never came.
-const MAX_MISSING: Duration = Duration::from_secs(1);
 
 const VIDEO_CODEC: [&str; 6] = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20"];
 const AUDIO_CODEC: [&str; 4] = ["-c:a", "aac", "-b:a", "160k"];
@@ -91,7 +87,7 @@ impl Ffmpeg {
             })
             .await
             .map_err(|error| explained(job.source, error))?;
-        complete(&job, fractions.missing())?;
+        complete(job.source, fractions.missing())?;
         keep(part, job.to).await?;
         if let Some(whole) = fractions.end() {
             progress(whole);
@@ -116,18 +112,6 @@ fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
         return Err(unsupported("nothing of it is left to keep"));
     }
     Ok(segments)
-}
-
-/// ffmpeg calls it success when its input just ends, as an upload that was cut off does.
-fn complete(job: &CutJob<'_>, missing: Duration) -> Result<(), MediaError> {
-    if missing <= MAX_MISSING {
-        return Ok(());
-    }
-    let seconds = missing.as_secs_f64();
-    Err(MediaError::Unsupported {
-        name: job.source.name(),
-        reason: format!("it is damaged or cut off, the last {seconds:.1} s could not be rendered"),
-    })
 }
 
 fn output_args(graph: &Graph) -> Vec<&'static str> {

@@ -1,0 +1,21 @@
+//! The handlers of the proxy role.
+
+use sapari_runtime::prelude::*;
+use sapari_services::Media;
+use sapari_tasks::{MakeProxy, ProxyManifest};
+
+use crate::pipeline::{Tools, proxy};
+
+/// Makes a clip's proxy, poster and thumbnails. Running it twice gives the same objects under the same keys.
+#[task]
+pub async fn make_proxy(
+    args: MakeProxy,
+    cx: TaskContext,
+    State(media): State<Media>,
+) -> TaskResult<ProxyManifest> {
+    let tools = Tools {
+        scratch: media.scratch("proxy")?,
+        media,
+    };
+    proxy().run(&cx, tools, args).await
+}

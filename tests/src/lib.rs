@@ -12,6 +12,8 @@ mod delivery;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod listening;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod proxy;

@@ -192,11 +192,17 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/runtime/src/pipeline/report.rs",
         "crates/runtime/src/ping.rs",
         "crates/bench/src/load.rs",
-        // What a role's steps keep for the next attempt.
+        // What a role's steps keep for the next attempt, and what a model answers.
         "crates/workers/render/src/pipeline.rs",
+        "crates/workers/analysis/src/words.rs",
+        "crates/workers/analysis/src/false_starts.rs",
+        "crates/workers/analysis/src/improve.rs",
+        "crates/workers/analysis/src/profanity.rs",
+        "crates/workers/analysis/src/edits.rs",
     ];
     let reads_json = [
         "crates/services/src/ext/ffmpeg/probe_json.rs",
+        "crates/services/src/ext/openai/answers_json.rs",
         "crates/services/src/waveform.rs",
     ];
     let allowed = |path: &str| {
@@ -221,7 +227,7 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
     let mailer = sapari_services::Mailer::open("file:///nowhere", "a@example.com");
     let post = sapari_email::Post::by(mailer.expect("a directory"));
     let plans = [
-        sapari_analysis::worker(media.clone()).into_plan(),
+        sapari_analysis::worker(sapari_analysis::Listener::new(media.clone())).into_plan(),
         sapari_download::worker(sapari_download::Sources {
             media: media.clone(),
             http: sapari_services::Http::new(Default::default(), Default::default()),

@@ -186,7 +186,7 @@ impl Embedded {
         };
         let (shutdown, workers) = (CancellationToken::new(), TaskTracker::new());
         let plans = [
-            sapari_analysis::worker(media.clone()).into_plan(),
+            sapari_analysis::worker(sapari_analysis::Listener::new(media.clone())).into_plan(),
             sapari_render::worker(media.clone()).into_plan(),
         ];
         for plan in plans {

@@ -5,5 +5,6 @@
 
 pub mod ffmpeg;
 pub mod http;
+pub mod openai;
 pub mod smtp;
 pub mod storage;

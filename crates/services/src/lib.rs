@@ -23,6 +23,10 @@ pub use ext::ffmpeg::{
 pub use ext::http::{
     AddressRule, BadNetwork, FetchError, FetchJob, FetchLimits, Fetched, Http, Network,
 };
+pub use ext::openai::{
+    Answer, BadEndpoint, BadPrice, Chat, Endpoint, Heard, ModelError, Price, Question, Used,
+    Whisper, Word,
+};
 pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
 pub use ext::storage::{Storage, StorageError, Subject};
 pub use media::{Media, data_dir};

@@ -1,6 +1,7 @@
 //! The tasks of the analysis role.
 
 use sapari_runtime::duration::minutes;
+use sapari_runtime::pipeline::StepFailure;
 use sapari_runtime::queue::Queue;
 use sapari_runtime::task::{Policy, Task};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,21 @@ pub struct Analysis {
     pub kept_seconds: f64,
     /// How many silences were found, short ones that stay included.
     pub silences: usize,
+    /// How many beginnings were cut that were said again.
+    #[serde(default)]
+    pub false_starts: usize,
+    /// How many stretches are muted.
+    #[serde(default)]
+    pub mutes: usize,
+    /// How many captions there are.
+    #[serde(default)]
+    pub captions: usize,
+    /// What the models cost, by the prices that were configured, in millionths of a US dollar.
+    #[serde(default)]
+    pub spent_microcents: u64,
+    /// The steps that failed and were passed over.
+    #[serde(default)]
+    pub failures: Vec<StepFailure>,
     /// The id of the render task, when an export was asked for.
     pub render_task_id: Option<String>,
 }
@@ -40,7 +56,7 @@ pub struct Analysis {
 impl Task for AnalyzeProject {
     const NAME: &'static str = "analyze_project";
     const QUEUE: Queue = Role::Analysis.queue();
-    const POLICY: Policy = Policy::DEFAULT.attempts(3).timeout(minutes(15));
+    const POLICY: Policy = Policy::DEFAULT.attempts(3).timeout(minutes(60));
     type Output = Analysis;
 
     fn correlation(&self) -> Vec<(&'static str, String)> {

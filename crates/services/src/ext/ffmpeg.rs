@@ -16,6 +16,7 @@ mod render;
 mod silence;
 mod silence_lines;
 mod source;
+mod speech;
 #[cfg(test)]
 mod tests;
 mod version;

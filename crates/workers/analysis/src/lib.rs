@@ -1,19 +1,26 @@
-//! The analysis role: listens to a project's clip and decides what to cut. Its handlers, its pipeline, its process.
+//! The analysis role: listens to a project's clip and decides what to cut, mute and caption. Its handlers, its pipeline, its process.
 //! It stores an edit list and renders nothing itself.
 
+mod deps;
+mod edits;
+mod false_starts;
+mod improve;
 mod pipeline;
+mod profanity;
 mod tasks;
+mod words;
 
+pub use deps::Listener;
 pub use tasks::analyze_project;
 
 use sapari_runtime::worker::Worker;
-use sapari_services::Media;
 use sapari_tasks::Role;
 
 /// The role's worker: every task of its queue, and its slots.
 #[must_use]
-pub fn worker(media: Media) -> Worker<Media> {
-    Worker::new(Role::Analysis.queue(), media)
+pub fn worker(listener: Listener) -> Worker<Listener> {
+    let pipeline = pipeline::analysis(listener.budget).describe();
+    Worker::new(Role::Analysis.queue(), listener)
         .task::<analyze_project>()
-        .pipeline(pipeline::analysis().describe())
+        .pipeline(pipeline)
 }

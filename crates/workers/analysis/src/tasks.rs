@@ -2,11 +2,11 @@
 
 use sapari_runtime::message::MessageId;
 use sapari_runtime::prelude::*;
-use sapari_services::Media;
 use sapari_tasks::{Analysis, AnalyzeProject, RenderExport};
 
 use uuid::Uuid;
 
+use crate::deps::Listener;
 use crate::pipeline::{Tools, analysis};
 
 /// Finds what to cut in a project's clip, stores the edit list, and kicks the render when an export was asked for.
@@ -14,13 +14,16 @@ use crate::pipeline::{Tools, analysis};
 pub async fn analyze_project(
     args: AnalyzeProject,
     cx: TaskContext,
-    State(media): State<Media>,
+    State(listener): State<Listener>,
 ) -> TaskResult<Analysis> {
+    let pipeline = analysis(listener.budget);
     let tools = Tools {
-        scratch: media.scratch("analysis")?,
-        media,
+        scratch: listener.media.scratch("analysis")?,
+        listener,
     };
-    let found = analysis().run(&cx, tools, args.clone()).await?;
+    let report = pipeline.run_reported(&cx, tools, args.clone()).await;
+    let spent_microcents = report.spent.microcents;
+    let found = report.output?;
     let render_task_id = match args.export_uuid {
         Some(export_uuid) => {
             let render = RenderExport {
@@ -40,6 +43,7 @@ pub async fn analyze_project(
     };
     Ok(Analysis {
         render_task_id,
+        spent_microcents,
         ..found
     })
 }

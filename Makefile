@@ -22,7 +22,7 @@ step() { \
 }
 endef
 
-.PHONY: help demo test bench soak alerts-drill deploy-check lint fmt services services-down clean
+.PHONY: help demo test bench soak alerts-drill schedule-drill deploy-check lint fmt services services-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +82,16 @@ alerts-drill: ## break real workers under a real Prometheus until three alerts f
 	step scripts/services up; \
 	step cargo build --workspace; \
 	step scripts/alerts-drill '$(ALERTS)'
+
+# The same tests are part of `make test`, for a quarter of a minute and less.
+DRILL_SECONDS ?= 60
+schedule-drill: export DRILL_SECONDS := $(DRILL_SECONDS)
+schedule-drill: ## three schedulers, 200 entries a second, the leader killed every 10 s; 10,000 entries in one: each tick once, and how late
+	@$(STEPS); \
+	step scripts/services up; \
+	services=$$(scripts/services env); eval "$$services"; \
+	step cargo build --workspace --all-targets; \
+	step cargo test --workspace --all-targets schedule:: -- --nocapture --test-threads=1
 
 deploy-check: ## check the rules, the dashboard, the compose file and the queries, without starting anything
 	@scripts/deploy-check

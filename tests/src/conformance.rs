@@ -2,6 +2,7 @@
 //! `SAPARI_BROKER_URL` and `SAPARI_RESULT_URL` say where they are; `scripts/services up` starts them.
 
 mod holding;
+mod pruning;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

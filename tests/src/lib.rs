@@ -18,6 +18,8 @@ mod processes;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod schedule;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod spans;

@@ -11,6 +11,8 @@ use sapari_runtime::outcome::DeadReason;
 use sapari_runtime::queue::Priority;
 use sapari_tasks::Role;
 
+use crate::schedule::Schedule;
+
 /// Sapari's task runtime: try it, kick tasks, look after workers.
 #[derive(Parser)]
 #[command(
@@ -38,6 +40,9 @@ pub(crate) enum Command {
     Workers(Look),
     /// What waits, how long, and who takes it
     Queues(QueuesLook),
+    /// What is fired by the clock: look at it, add to it, pause it
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Everything that is known of one message
     Task(TaskLook),
     /// End messages, queued or running, on any worker
@@ -258,7 +263,7 @@ pub(crate) struct Store {
 }
 
 /// What stands on a command line is seen by every user of the machine, and is limited in length: hence the file.
-fn task_args(text: &str) -> Result<TaskArgs, String> {
+pub(crate) fn task_args(text: &str) -> Result<TaskArgs, String> {
     let read = match text.strip_prefix('@') {
         None => return json_args(text),
         Some("-") => std::io::read_to_string(std::io::stdin()),
@@ -285,7 +290,7 @@ fn reason(text: &str) -> Result<DeadReason, String> {
     DeadReason::named(text).ok_or_else(|| format!("the reasons are {}", known.join(", ")))
 }
 
-fn priority(text: &str) -> Result<Priority, String> {
+pub(crate) fn priority(text: &str) -> Result<Priority, String> {
     match text.parse() {
         Ok(number @ 0..=3) => Ok(Priority::from_number(number)),
         _ => Err("a priority is 0 (low), 1 (normal), 2 (high) or 3 (urgent)".to_owned()),
@@ -322,6 +327,26 @@ mod tests {
             vec!["sapari", "task", "a b"],
             vec!["sapari", "cancel"],
             vec!["sapari", "cancel", "id", "--wait", "soon"],
+            vec!["sapari", "schedule", "add", "x", "--task", "ping"],
+            vec![
+                "sapari",
+                "schedule",
+                "add",
+                "x",
+                "--task",
+                "ping",
+                "--every",
+                "1m",
+                "--at",
+                "2027-01-31T08:00:00Z",
+            ],
+            vec![
+                "sapari", "schedule", "add", "x", "--task", "ping", "--at", "soon",
+            ],
+            vec![
+                "sapari", "schedule", "add", "x", "--task", "ping", "--every", "1m", "--tz", "UTC",
+            ],
+            vec!["sapari", "schedule", "remove"],
             vec!["sapari", "pause"],
             vec!["sapari", "resume", "nobody"],
             vec!["sapari", "dead", "drop", "render", "--reason", "old age"],

@@ -10,6 +10,7 @@ mod kick;
 mod pause;
 mod ping;
 mod queues;
+mod schedule;
 mod servers;
 mod table;
 mod task;
@@ -43,6 +44,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Workers(arguments) => workers::run(&arguments),
         Command::Queues(arguments) => queues::run(&arguments),
         Command::Task(arguments) => task::run(arguments),
+        Command::Schedule(command) => schedule::run(command),
         Command::Cancel(arguments) => cancel::run(&arguments),
         Command::Pause(arguments) => pause::run(&arguments, true),
         Command::Resume(arguments) => pause::run(&arguments, false),

@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::broker::Broker;
+use crate::broker::{Baton, Broker};
 use crate::handle::{AnyHandle, Handle};
 use crate::ledger::Ledger;
 use crate::message::{
     Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, new_kick_again,
     unix_seconds,
 };
-use crate::middleware::{Middleware, Stack};
+use crate::middleware::{Middleware, Outlet, Stack};
 pub use crate::outbound::KickError;
 use crate::outbound::Outbound;
 use crate::queue::{Priority, Queue};
-use crate::result::{Meant, Results};
+use crate::result::{Meant, ResultError, Results};
 use crate::task::Task;
 use crate::unique::{self, Mode};
 pub use crate::unique::{Kicked, UniqueKick};
@@ -118,10 +118,32 @@ impl Tasks {
         AnyHandle::new(id, Arc::clone(&self.results))
     }
 
+    /// Gives an end, `kept` from now, to results that somebody stored without one. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`ResultError`]: the result store cannot be reached.
+    pub async fn prune_results(&self, kept: Duration) -> Result<u64, ResultError> {
+        self.results.prune(kept).await
+    }
+
     /// The ledger: who runs what, what was cancelled, who is alive.
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         self.results.ledger()
+    }
+
+    /// Kicks what was put together elsewhere.
+    pub(crate) async fn kick_outbound(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
+        self.send(outbound).await
+    }
+
+    /// Kicks with the baton, for whoever fires by the clock.
+    pub(crate) async fn kick_with(
+        &self,
+        baton: &dyn Baton,
+        outbound: Outbound,
+    ) -> Result<(), KickError> {
+        self.stack.send(outbound, Outlet::Baton(baton)).await
     }
 
     async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
@@ -130,7 +152,8 @@ impl Tasks {
             .message
             .kick()
             .and_then(crate::message::Kicked::read);
-        self.stack.send(outbound, self.broker.as_ref()).await?;
+        let outlet = Outlet::Broker(self.broker.as_ref());
+        self.stack.send(outbound, outlet).await?;
         Ok(self
             .handle_named(id)
             .of_kick(kicked.map_or(Meant::Any, Meant::From)))

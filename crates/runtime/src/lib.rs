@@ -82,6 +82,7 @@ pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod unique;
+pub mod upkeep;
 pub mod vitals;
 pub mod worker;
 

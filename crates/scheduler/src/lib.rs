@@ -1,2 +1,26 @@
-//! The timetable's place in the house. There is no `sapari-scheduler` process yet: it comes when it can promise to fire each
-//! entry once, on time, with any number of schedulers. Until then this crate deliberately holds no code.
+//! The scheduler of the product: its timetable, and what wakes it. How ticks are planned, fired once and settled is the runtime's.
+
+mod ticker;
+mod timetable;
+
+pub use ticker::ticker;
+pub use timetable::timetable;
+
+use sapari_runtime::host::Process;
+use sapari_tasks::Role;
+
+/// The process that fires the timetable. It is no role: it serves no queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Scheduler;
+
+impl Process for Scheduler {
+    const APP: &'static str = Role::APP;
+
+    fn name(self) -> &'static str {
+        "scheduler"
+    }
+
+    fn about(self) -> &'static str {
+        "Kicks the tasks of the timetable on time, once, however many schedulers run"
+    }
+}

@@ -8,6 +8,7 @@ mod email;
 mod proxy;
 mod render;
 mod role;
+mod upkeep;
 
 pub use analysis::{Analysis, AnalyzeProject};
 pub use download::{ClipArtifacts, DownloadMedia, Downloaded, ProcessClipArtifacts};
@@ -16,6 +17,7 @@ pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use proxy::{MakeProxy, ProxyManifest, Thumbnails};
 pub use render::{ExportManifest, RenderExport};
 pub use role::Role;
+pub use upkeep::{PruneResults, RescueStuckTasks, Rescued};
 
 use sapari_runtime::ping::Ping;
 use sapari_runtime::queue::{Priority, Queue};
@@ -50,6 +52,8 @@ pub fn catalogue() -> Vec<Declared> {
         Declared::of::<DownloadMedia>(),
         Declared::of::<ProcessClipArtifacts>(),
         Declared::of::<MakeProxy>(),
+        Declared::of::<PruneResults>(),
+        Declared::of::<RescueStuckTasks>(),
         Declared::of::<RenderExport>(),
         Declared::of::<SendEmail>(),
     ]
@@ -59,6 +63,12 @@ pub fn catalogue() -> Vec<Declared> {
 #[must_use]
 pub fn find(name: &str) -> Option<Declared> {
     catalogue().into_iter().find(|task| task.name == name)
+}
+
+/// A role's queue by its name: where entries that are added to the schedule at run time may go.
+#[must_use]
+pub fn find_queue(name: &str) -> Option<Queue> {
+    name.parse().ok().map(Role::queue)
 }
 
 /// Whether a name is that of the task which every role answers.

@@ -86,8 +86,27 @@ pub struct TaskSpan<'a> {
     pub task_type: TaskType,
     /// Which schedule fired it.
     pub schedule_id: Option<&'a str>,
+    /// The cron pattern of that schedule.
+    pub schedule_cron: Option<&'a str>,
+    /// When it was due, as RFC 3339 has it.
+    pub scheduled_time: Option<&'a str>,
+    /// How late it was fired.
+    pub schedule_lag_ms: Option<u64>,
     /// Child of the kick, or root with a link.
     pub parenting: Parenting,
+}
+
+/// What a `scheduler.fire` span says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FireSpan<'a> {
+    /// Which schedule.
+    pub schedule_id: &'a str,
+    /// Its cron pattern, if it has one.
+    pub cron: Option<&'a str>,
+    /// When it was due, as RFC 3339 has it.
+    pub scheduled_time: &'a str,
+    /// How late it is.
+    pub lag_ms: u64,
 }
 
 /// What a `<worker>.pipeline` span says.
@@ -149,6 +168,20 @@ pub fn publish_span(attrs: &PublishSpan<'_>) -> Span {
     )
 }
 
+/// `scheduler.fire`, kind internal, a root: around the kick of a task whose time has come. Only the runtime calls this.
+#[must_use]
+pub fn fire_span(attrs: &FireSpan<'_>) -> Span {
+    info_span!(
+        parent: None,
+        "scheduler.fire",
+        otel.kind = "internal",
+        schedule.id = attrs.schedule_id,
+        schedule.cron = attrs.cron,
+        schedule.scheduled_time = attrs.scheduled_time,
+        schedule.lag_ms = saturating_i64(attrs.lag_ms),
+    )
+}
+
 /// `taskiq.<task>`, kind consumer: from the handler's start until the message is settled, so the
 /// whole of it must run inside the span. Only the runtime calls this.
 ///
@@ -187,6 +220,9 @@ fn new_task_span(attrs: &TaskSpan<'_>) -> Span {
         taskiq.queue_wait_ms = attrs.queue_wait_ms.map(saturating_i64),
         task_type = attrs.task_type.as_str(),
         schedule.id = attrs.schedule_id,
+        schedule.cron = attrs.schedule_cron,
+        schedule.scheduled_time = attrs.scheduled_time,
+        schedule.lag_ms = attrs.schedule_lag_ms.map(saturating_i64),
         taskiq.outcome = Empty,
         taskiq.retry.delay_ms = Empty,
     )

@@ -85,7 +85,7 @@ pub fn observe_worker(look: impl Fn() -> WorkerGauges + Send + Sync + 'static) {
 }
 
 /// What the process holds in memory, as the kernel counts it; none where there is no `/proc`.
-fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod propagation;
 mod record;
+mod schedule;
 pub mod settings;
 mod spans;
 pub mod switches;
@@ -33,6 +34,7 @@ pub use init::{Guard, InitError, Outputs, ScrapeError, Scraper, init, init_with}
 pub use metrics::TaskMetrics;
 pub use propagation::{Carrier, current_trace_id, trace_id_of};
 pub use record::{SpanEvent, SpanKind, SpanLink, SpanRecord, SpanStatus};
+pub use schedule::{ScheduleMetrics, SchedulerGauges, observe_scheduler};
 pub use settings::{Defaults, LogFormat, Settings, SettingsError};
 pub use traced::{Traced, mark_failed, mark_failed_with};
 

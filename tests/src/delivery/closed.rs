@@ -65,6 +65,10 @@ impl Results for ClosedResults {
         self.inner.wait_for(id, meant).await
     }
 
+    async fn prune(&self, kept: Duration) -> Result<u64, ResultError> {
+        self.inner.prune(kept).await
+    }
+
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
     }

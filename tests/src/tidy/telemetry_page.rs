@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::source::{Source, production, root};
 
 /// The functions that make spans, and the row of the page that is about each.
-const SPANS: [(&str, &str); 7] = [
+const SPANS: [(&str, &str); 8] = [
+    ("fire_span", "scheduler.fire"),
     ("publish_span", "publish <task>"),
     ("new_task_span", "taskiq.<task>"),
     ("pipeline_span", "<worker>.pipeline"),

@@ -29,8 +29,21 @@ pub const DEFAULT_RESULT_URL: &str = "redis://127.0.0.1:6379";
 
 const EXIT_CODES: &str = "Exit codes: 0 drained after a signal, 64 bad settings, 69 a server or a program cannot be reached, 70 a bug, 130 ended at once by a second signal.";
 
+const SCHEDULER_EXIT_CODES: &str = "Exit codes: 0 ended by a signal, 64 bad settings, 69 a server cannot be reached at the start, 70 a bug, 130 ended at once by a second signal.";
+
 pub(super) fn for_role(program: &Program) -> Command {
     command(program.app, program.service(), program.settings).about(program.about)
+}
+
+pub(super) fn for_scheduler(app: &'static str, name: String) -> Command {
+    Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(SCHEDULER_EXIT_CODES)
+        .args(servers(app))
+        .arg(health_addr(app))
+        .arg(boot_deadline(app))
+        .arg(service_name())
+        .arg(explain("Print every entry with its next runs, and exit"))
 }
 
 pub(super) fn for_any(programs: &[Program]) -> Command {
@@ -60,19 +73,7 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
     Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(EXIT_CODES)
-        .arg(url(
-            app,
-            BROKER_URL,
-            DEFAULT_BROKER_URL,
-            "The broker: amqp://.., amqps://.. or memory://",
-        ))
-        .arg(url(
-            app,
-            RESULT_URL,
-            DEFAULT_RESULT_URL,
-            "The result store: redis://.., rediss://.. or memory://",
-        ))
-        .arg(namespace(app))
+        .args(servers(app))
         .arg(slots(app))
         .arg(read_ahead(app))
         .arg(drain_grace(app))
@@ -81,19 +82,31 @@ fn command(app: &'static str, name: String, settings: &[Setting]) -> Command {
         .arg(aging(app))
         .arg(health_addr(app))
         .arg(boot_deadline(app))
-        .arg(
-            Arg::new(SERVICE_NAME)
-                .long(SERVICE_NAME)
-                .value_name("NAME")
-                .help("service.name of the telemetry, if not the role's own"),
-        )
-        .arg(
-            Arg::new(EXPLAIN)
-                .long(EXPLAIN)
-                .action(ArgAction::SetTrue)
-                .help("Print tasks, middleware and topology, and exit"),
-        )
+        .arg(service_name())
+        .arg(explain("Print tasks, middleware and topology, and exit"))
         .args(settings.iter().map(|setting| from_setting(app, setting)))
+}
+
+/// Where the servers are, and what is ours on them.
+fn servers(app: &'static str) -> [Arg; 3] {
+    let broker = "The broker: amqp://.., amqps://.. or memory://";
+    let results = "The result store: redis://.., rediss://.. or memory://";
+    [
+        url(app, BROKER_URL, DEFAULT_BROKER_URL, broker),
+        url(app, RESULT_URL, DEFAULT_RESULT_URL, results),
+        namespace(app),
+    ]
+}
+
+fn service_name() -> Arg {
+    let help = "service.name of the telemetry, if not the role's own";
+    let arg = Arg::new(SERVICE_NAME).long(SERVICE_NAME);
+    arg.value_name("NAME").help(help)
+}
+
+fn explain(help: &'static str) -> Arg {
+    let arg = Arg::new(EXPLAIN).long(EXPLAIN);
+    arg.action(ArgAction::SetTrue).help(help)
 }
 
 /// The value is not shown in `--help`: it may hold a password.

@@ -2,15 +2,35 @@
 
 use std::time::SystemTime;
 
-use sapari_telemetry::{CensusGauges, ConsumerGauge, LevelGauges, WorkerGauges, observe_worker};
+use sapari_telemetry::{
+    CensusGauges, ConsumerGauge, LevelGauges, SchedulerGauges, WorkerGauges, observe_worker,
+};
 
 use crate::broker::LevelLiveness;
 use crate::queue::Queue;
-use crate::vitals::{Census, LevelCensus, Snapshot, Vitals};
+use crate::schedule::Clock;
+use crate::vitals::{Census, LevelCensus, Snapshot, Stand, Vitals};
 
 /// Tells about this process, which serves `queue`, from now on.
 pub(super) fn observe(queue: Queue, vitals: Vitals) {
     observe_worker(move || figures(queue, &vitals.look()));
+}
+
+/// Tells about this process, a scheduler, from now on.
+pub(super) fn observe_scheduler(vitals: Vitals) {
+    let clock = Clock::system();
+    sapari_telemetry::observe_scheduler(move || scheduling(&vitals.look(), clock.now()));
+}
+
+fn scheduling(snapshot: &Snapshot, now: i64) -> SchedulerGauges {
+    let state = snapshot.scheduler.clone().unwrap_or_default();
+    SchedulerGauges {
+        leads: matches!(state.stand, Stand::Leads(_)),
+        ready: snapshot.ready().passed(),
+        overdue: state.overdue(now) as f64 / 1000.0,
+        entries: count(state.entries),
+        loop_age: snapshot.loop_age.as_secs_f64(),
+    }
 }
 
 fn figures(queue: Queue, snapshot: &Snapshot) -> WorkerGauges {

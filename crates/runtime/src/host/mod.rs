@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod gauges;
 mod health;
+mod schedule;
 mod serve;
 mod signals;
 
@@ -17,6 +18,7 @@ pub use args::{DEFAULT_BROKER_URL, DEFAULT_RESULT_URL};
 pub use connect::{connect_broker, connect_results};
 pub use dependencies::{Check, Dependencies, LoadError, Setting, Settings};
 pub use exit::{Exit, Failure, usage};
+pub use schedule::{Ticker, schedule};
 pub use signals::until_signalled_twice;
 
 use crate::worker::{Plan, Worker};
@@ -71,10 +73,6 @@ impl Program {
 
     fn service(&self) -> String {
         format!("{}-{}", self.app, self.role)
-    }
-
-    fn prefix(&self) -> String {
-        self.app.to_uppercase()
     }
 }
 

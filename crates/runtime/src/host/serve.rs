@@ -25,11 +25,11 @@ use crate::{broker, result};
 /// The least threads of the runtime.
 const LEAST_THREADS: usize = 4;
 /// How long the runtime may take to drop what runs.
-const AT_ONCE: Duration = seconds(1);
+pub(super) const AT_ONCE: Duration = seconds(1);
 /// How long the result store may take to say how pipelines went, for `--explain`.
 const A_LOOK: Duration = Duration::from_millis(500);
 /// How long telemetry may take to be flushed.
-const FLUSH_DEADLINE: Duration = seconds(5);
+pub(super) const FLUSH_DEADLINE: Duration = seconds(5);
 
 pub(super) fn main(program: &Program, matches: &ArgMatches) -> ExitCode {
     match run(program, matches) {
@@ -40,7 +40,7 @@ pub(super) fn main(program: &Program, matches: &ArgMatches) -> ExitCode {
 
 fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     let places = Places::of(matches)?;
-    let mut telemetry_settings = telemetry_settings(program, matches)?;
+    let mut telemetry_settings = telemetry_settings(program.app, &program.service(), matches)?;
     let settings = args::settings(program, matches);
     let loaded = (program.load)(&settings).map_err(|error| Exit::Usage.because(&error))?;
     let Loaded { plan, check } = loaded;
@@ -79,7 +79,7 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     served
 }
 
-fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // A handler that blocks takes a thread with it: on a small machine, others must be left to go on.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -90,10 +90,13 @@ fn async_runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// The health port, taken but not answered yet; nothing when it is off.
-struct Health(Option<Port>);
+pub(super) struct Health(Option<Port>);
 
 impl Health {
-    fn open(matches: &ArgMatches, telemetry: &mut telemetry::Settings) -> Result<Self, Failure> {
+    pub(super) fn open(
+        matches: &ArgMatches,
+        telemetry: &mut telemetry::Settings,
+    ) -> Result<Self, Failure> {
         let addr = matches.get_one::<HealthAddr>(HEALTH_ADDR).copied();
         let port = Port::take(addr.unwrap_or(HealthAddr::Off))?;
         // What nobody can scrape is not counted for it.
@@ -101,7 +104,7 @@ impl Health {
         Ok(Self(port))
     }
 
-    fn serve(self, vitals: &Vitals, guard: &telemetry::Guard) -> Result<(), Failure> {
+    pub(super) fn serve(self, vitals: &Vitals, guard: &telemetry::Guard) -> Result<(), Failure> {
         let pages = Pages {
             vitals: vitals.clone(),
             scraper: guard.scraper(),
@@ -111,15 +114,15 @@ impl Health {
 }
 
 /// Checked before anything is connected.
-struct Places {
-    namespace: String,
-    broker: String,
-    results: String,
-    boot_deadline: Duration,
+pub(super) struct Places {
+    pub(super) namespace: String,
+    pub(super) broker: String,
+    pub(super) results: String,
+    pub(super) boot_deadline: Duration,
 }
 
 impl Places {
-    fn of(matches: &ArgMatches) -> Result<Self, Failure> {
+    pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
         let places = Self {
             namespace: text(NAMESPACE),
@@ -134,7 +137,7 @@ impl Places {
         Ok(places)
     }
 
-    fn warn_of_memory(&self) {
+    pub(super) fn warn_of_memory(&self) {
         for url in [&self.broker, &self.results] {
             if url.starts_with("memory:") {
                 tracing::warn!(
@@ -177,16 +180,17 @@ impl Places {
     }
 }
 
-fn telemetry_settings(
-    program: &Program,
+pub(super) fn telemetry_settings(
+    app: &'static str,
+    service: &str,
     matches: &ArgMatches,
 ) -> Result<telemetry::Settings, Failure> {
-    let (prefix, service) = (program.prefix(), program.service());
+    let prefix = app.to_uppercase();
     let defaults = telemetry::Defaults {
         prefix: &prefix,
-        role: &service,
+        role: service,
         service_name: matches.get_one::<String>(SERVICE_NAME).map(String::as_str),
-        namespace: Some(program.app),
+        namespace: Some(app),
         version: Some(env!("CARGO_PKG_VERSION")),
         terminal: false,
         kind: telemetry::switches::ProcessKind::Worker,

@@ -34,7 +34,7 @@ pub struct Written {
 
 /// Who leads, what is settled, what was added.
 #[async_trait]
-pub trait Schedules {
+pub trait Schedules: Send + Sync {
     /// Takes the lead, whoever has it: the caller holds the broker's baton, so nobody else fires. Returns its number.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ const FLOAT: u8 = 4;
 const BOOL: u8 = 5;
 
 /// The names that are not kept as text of their own.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 16] = [
     label::PRIORITY,
     label::RETRIES,
     label::MAX_ATTEMPTS,
@@ -35,6 +35,9 @@ const KNOWN: [&str; 13] = [
     label::UNIQUE,
     label::DEBOUNCE,
     label::SCHEDULE_ID,
+    label::SCHEDULE_CRON,
+    label::SCHEDULED_TIME,
+    label::SCHEDULE_LAG,
 ];
 
 type Name = Cow<'static, str>;

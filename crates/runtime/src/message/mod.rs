@@ -54,6 +54,12 @@ pub mod label {
     pub const DEBOUNCE: &str = "debounce";
     /// The timetable entry that kicked it.
     pub const SCHEDULE_ID: &str = "schedule_id";
+    /// The cron pattern of that entry.
+    pub const SCHEDULE_CRON: &str = "schedule_cron";
+    /// The tick that it was kicked for, as RFC 3339 has it.
+    pub const SCHEDULED_TIME: &str = "scheduled_time";
+    /// How late it was kicked, in milliseconds.
+    pub const SCHEDULE_LAG: &str = "schedule_lag_ms";
 }
 
 /// One request to run a task.

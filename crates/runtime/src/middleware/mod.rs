@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::broker::{Broker, Parcel};
+use crate::broker::{Baton, Broker, Parcel, PublishError};
 use crate::job::Job;
 use crate::outbound::KickError;
 pub use crate::outbound::Outbound;
@@ -87,10 +87,28 @@ impl Next<'_> {
     }
 }
 
+/// Where a message leaves the process.
+#[derive(Clone, Copy)]
+pub(crate) enum Outlet<'a> {
+    /// The broker's own publishing, which repeats what was in flight.
+    Broker(&'a dyn Broker),
+    /// With the baton, which does not.
+    Baton(&'a dyn Baton),
+}
+
+impl Outlet<'_> {
+    async fn publish(self, parcel: Parcel) -> Result<(), PublishError> {
+        match self {
+            Self::Broker(broker) => broker.publish(parcel).await,
+            Self::Baton(baton) => baton.publish(parcel).await,
+        }
+    }
+}
+
 /// The layers inside the present one, around publishing. Used once.
 pub struct NextSend<'a> {
     layers: &'a [Arc<dyn Middleware>],
-    broker: &'a dyn Broker,
+    outlet: Outlet<'a>,
 }
 
 impl NextSend<'_> {
@@ -106,14 +124,14 @@ impl NextSend<'_> {
                         outbound,
                         NextSend {
                             layers,
-                            broker: self.broker,
+                            outlet: self.outlet,
                         },
                     )
                     .await
             }
             None => {
                 let parcel = Parcel::of(&outbound.message, outbound.route)?;
-                Ok(self.broker.publish(parcel).await?)
+                Ok(self.outlet.publish(parcel).await?)
             }
         }
     }
@@ -166,11 +184,11 @@ impl Stack {
     pub(crate) async fn send(
         &self,
         outbound: Outbound,
-        broker: &dyn Broker,
+        outlet: Outlet<'_>,
     ) -> Result<(), KickError> {
         NextSend {
             layers: &self.senders,
-            broker,
+            outlet,
         }
         .run(outbound)
         .await

@@ -156,7 +156,9 @@ fn from_origin<'a>(origin: &Origin<'_>) -> TaskSpan<'a> {
 }
 
 fn attributes<'a>(origin: &Origin<'_>, message: &'a Message) -> TaskSpan<'a> {
-    let schedule_id = message.labels.text(label::SCHEDULE_ID);
+    let text = |name| message.labels.text(name);
+    let schedule_id = text(label::SCHEDULE_ID);
+    let lag = message.labels.int(label::SCHEDULE_LAG);
     TaskSpan {
         task_name: &message.task,
         task_id: message.id.as_str(),
@@ -168,6 +170,9 @@ fn attributes<'a>(origin: &Origin<'_>, message: &'a Message) -> TaskSpan<'a> {
             TaskType::Queue
         },
         schedule_id,
+        schedule_cron: text(label::SCHEDULE_CRON),
+        scheduled_time: text(label::SCHEDULED_TIME),
+        schedule_lag_ms: lag.and_then(|lag| u64::try_from(lag).ok()),
         ..from_origin(origin)
     }
 }

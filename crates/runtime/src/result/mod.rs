@@ -81,6 +81,12 @@ pub trait Results: Send + Sync + fmt::Debug + 'static {
         self.wait_for(id, Meant::Any).await
     }
 
+    /// Gives an end, `kept` from now, to records that somebody stored without one. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`].
+    async fn prune(&self, kept: Duration) -> Result<u64, ResultError>;
+
     /// The ledger that stands beside the results, in the same server.
     fn ledger(&self) -> Arc<dyn Ledger>;
 

@@ -50,6 +50,7 @@ pub struct Entry {
     pub(crate) queue: Queue,
     pub(crate) priority: Priority,
     pub(crate) args: Args,
+    pub(crate) expires: Option<Duration>,
     pub(crate) jitter: Duration,
     pub(crate) missed: Missed,
     pub(crate) overlap: Overlap,
@@ -78,6 +79,14 @@ pub enum BadEntry {
         /// What is wrong.
         source: ArgsError,
     },
+    /// What is written of it.
+    #[error("entry {id}: {why}")]
+    Written {
+        /// The entry.
+        id: String,
+        /// What is wrong, and what to write.
+        why: String,
+    },
     /// Two entries have one id.
     #[error("two entries are called {0}: give one of them a name of its own")]
     Twice(String),
@@ -98,6 +107,7 @@ impl Entry {
         let entry = Self::named(id, when, T::NAME, T::QUEUE, args)?;
         Ok(Self {
             priority: T::POLICY.default_priority(),
+            expires: T::POLICY.expires,
             ..entry
         })
     }
@@ -131,10 +141,26 @@ impl Entry {
             queue,
             priority: Priority::default(),
             args,
+            expires: None,
             jitter: Duration::ZERO,
             missed,
             overlap: Overlap::default(),
         })
+    }
+
+    /// Due at another time. What comes only once is made up for when it was missed.
+    #[must_use]
+    pub fn due(self, when: When) -> Self {
+        let missed = match (when.is_once(), self.when.is_once()) {
+            (true, false) => Missed::RunOnce,
+            (false, true) => Missed::default(),
+            _ => self.missed,
+        };
+        Self {
+            when,
+            missed,
+            ..self
+        }
     }
 
     /// How much its runs matter beside others.
@@ -188,6 +214,12 @@ impl Entry {
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue
+    }
+
+    /// What becomes of missed ticks, and of those that come while an earlier run goes on.
+    #[must_use]
+    pub fn policies(&self) -> (Missed, Overlap) {
+        (self.missed, self.overlap)
     }
 
     /// The id of the message for a tick, whoever fires it.

@@ -18,7 +18,7 @@ const ON_TIME: Duration = Duration::from_secs(30);
 const MOST_AT_ONCE: usize = 100;
 /// As far as missed ticks are counted.
 const MOST_COUNTED: usize = 10_000;
-/// How soon an entry that waits for its earlier run is looked at again.
+/// How soon an entry that waits for its earlier run, or was refused, is looked at again.
 const LOOK_AGAIN: i64 = 1000;
 
 /// What is written down of an entry: up to where its ticks are settled, and of which [`When`](super::When) they were.
@@ -58,8 +58,10 @@ struct Planned {
     entry: Arc<Entry>,
     last: Tick,
     paused: bool,
-    /// Until when it waits for an earlier run, once it does.
-    waits: Option<i64>,
+    /// Not to be looked at before then.
+    not_before: Option<i64>,
+    /// Whether it waits for an earlier run.
+    waits: bool,
     /// Its place in the agenda.
     at: Option<i64>,
 }
@@ -86,7 +88,8 @@ impl Planner {
             entry: Arc::new(entry),
             last,
             paused: false,
-            waits: None,
+            not_before: None,
+            waits: false,
             at: None,
         };
         let id = planned.entry.id.clone();
@@ -126,16 +129,29 @@ impl Planner {
     /// What is due at `now`, in milliseconds since 1970; the earliest first.
     #[must_use]
     pub fn plan(&self, now: i64) -> Vec<Due> {
+        self.plan_some(now, usize::MAX)
+    }
+
+    /// The first of it, once it is so many ticks or more.
+    #[must_use]
+    pub fn plan_some(&self, now: i64, most: usize) -> Vec<Due> {
         let due = self.agenda.iter().take_while(|(at, _)| *at <= now);
-        due.filter_map(|(_, id)| self.entries.get(id)?.due(now))
-            .collect()
+        let due = due.filter_map(|(_, id)| self.entries.get(id)?.due(now));
+        let mut ticks = 0;
+        let enough = |due: &Due| {
+            let more = ticks < most;
+            ticks += due.fire.len().max(1);
+            more
+        };
+        due.take_while(enough).collect()
     }
 
     /// The ticks of an entry up to this one have been fired or let go.
     pub fn settled(&mut self, id: &str, last: Tick) {
         if let Some(planned) = self.entries.get_mut(id) {
             planned.last = planned.last.max(last);
-            planned.waits = None;
+            planned.waits = false;
+            planned.not_before = None;
             self.look_later(id);
         }
     }
@@ -143,7 +159,16 @@ impl Planner {
     /// The entry's earlier run goes on: it is looked at again in a moment, and then its last tick counts.
     pub fn waits(&mut self, id: &str, now: i64) {
         if let Some(planned) = self.entries.get_mut(id) {
-            planned.waits = Some(now + LOOK_AGAIN);
+            planned.waits = true;
+            planned.not_before = Some(now + LOOK_AGAIN);
+            self.look_later(id);
+        }
+    }
+
+    /// The broker did not take all of it: it is looked at again in a moment.
+    pub fn refused(&mut self, id: &str, now: i64) {
+        if let Some(planned) = self.entries.get_mut(id) {
+            planned.not_before = Some(now + LOOK_AGAIN);
             self.look_later(id);
         }
     }
@@ -179,7 +204,7 @@ impl Planned {
     fn next_look(&self) -> Option<i64> {
         let next = self.entry.when.next(self.last)?;
         let at = next.seconds().saturating_mul(1000) + self.offset();
-        Some(self.waits.map_or(at, |until| until.max(at)))
+        Some(self.not_before.map_or(at, |until| until.max(at)))
     }
 
     fn offset(&self) -> i64 {
@@ -195,7 +220,7 @@ impl Planned {
         if self.paused {
             return Some(self.let_go(upto));
         }
-        if self.waits.is_some() {
+        if self.waits {
             return self.the_last_one(upto);
         }
         let late = upto.back(ON_TIME).max(self.last);

@@ -56,6 +56,17 @@ impl Tick {
     }
 }
 
+/// A moment as RFC 3339 has it, like `2027-01-31T08:00:00Z` or with an offset.
+impl FromStr for Tick {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time: Result<Timestamp, _> = text.parse();
+        let wrong = |_| format!("{text:?} is no moment; write it like 2027-01-31T08:00:00Z");
+        time.map(|time| Self(time.as_second())).map_err(wrong)
+    }
+}
+
 /// In UTC, as RFC 3339 has it.
 impl fmt::Display for Tick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

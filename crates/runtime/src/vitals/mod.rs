@@ -3,6 +3,7 @@
 //! answers with it is the host's.
 
 mod census;
+mod scheduler;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use census::{Census, LevelCensus};
+pub use scheduler::{SchedulerState, Stand};
 pub use verdict::Verdict;
 
 use crate::broker::{Broker, Connections, LevelLiveness, Liveness};
@@ -39,6 +41,8 @@ struct Noted {
     stuck: Mutex<BTreeMap<u64, Stuck>>,
     // Another: held for one assignment.
     census: Mutex<Option<Census>>,
+    // As the census.
+    scheduler: Mutex<Option<SchedulerState>>,
     marks: AtomicU64,
 }
 
@@ -81,6 +85,8 @@ pub struct Snapshot {
     pub stuck: Vec<StuckHandler>,
     /// What waits in its queue; none unless this is the worker that counts it.
     pub census: Option<Census>,
+    /// Its scheduler; none in a worker, and while it starts.
+    pub scheduler: Option<SchedulerState>,
 }
 
 /// A worker at one moment.
@@ -118,6 +124,7 @@ impl Default for Noted {
             draining: AtomicBool::new(false),
             stuck: Mutex::default(),
             census: Mutex::default(),
+            scheduler: Mutex::default(),
             marks: AtomicU64::new(0),
         }
     }
@@ -127,6 +134,11 @@ impl Noted {
     fn stuck(&self) -> MutexGuard<'_, BTreeMap<u64, Stuck>> {
         // Whole between any two operations, so a panic elsewhere leaves nothing half done.
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn scheduler(&self) -> MutexGuard<'_, Option<SchedulerState>> {
+        let scheduler = self.scheduler.lock();
+        scheduler.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn census(&self) -> MutexGuard<'_, Option<Census>> {
@@ -184,6 +196,11 @@ impl Vitals {
         *self.noted.census() = census;
     }
 
+    /// How the scheduler of this process is, as of now.
+    pub(crate) fn schedules(&self, state: SchedulerState) {
+        *self.noted.scheduler() = Some(state);
+    }
+
     /// How it is now. Never waits; any thread may ask.
     #[must_use]
     pub fn look(&self) -> Snapshot {
@@ -194,6 +211,7 @@ impl Vitals {
             worker: self.noted.working.get().map(Working::look),
             stuck: self.noted.stuck().values().map(Stuck::look).collect(),
             census: self.noted.census().clone(),
+            scheduler: self.noted.scheduler().clone(),
         }
     }
 }

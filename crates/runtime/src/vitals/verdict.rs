@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Snapshot, StuckHandler, WorkerSnapshot};
+use super::{Snapshot, Stand, StuckHandler, WorkerSnapshot};
 use crate::duration::seconds;
 
 /// From here on the event loop counts as stalled.
@@ -57,15 +57,29 @@ impl Snapshot {
             ("handlers", stuck(&self.stuck)),
             ("consumer", worker.and_then(gone)),
             ("broker", worker.and_then(disconnected)),
+            ("scheduler", away(self)),
         ])
     }
 }
 
 fn phase(snapshot: &Snapshot) -> Option<String> {
+    if snapshot.scheduler.is_some() {
+        let ends = "draining: it fires nothing more, and ends";
+        return snapshot.draining.then(|| ends.to_owned());
+    }
     match (snapshot.draining, &snapshot.worker) {
         (true, _) => Some("draining: it takes no more messages, and ends".to_owned()),
         (false, None) => Some("starting: it takes no messages yet".to_owned()),
         (false, Some(_)) => None,
+    }
+}
+
+/// One that stands by is ready: it takes over.
+fn away(snapshot: &Snapshot) -> Option<String> {
+    match &snapshot.scheduler.as_ref()?.stand {
+        Stand::Away(why) => Some(format!("it cannot lead: {why}")),
+        Stand::Starts => Some("starting: it has not tried to lead yet".to_owned()),
+        Stand::Leads(_) | Stand::By => None,
     }
 }
 
@@ -113,6 +127,7 @@ mod tests {
     use super::*;
     use crate::broker::{Connections, Liveness};
     use crate::queue::Queue;
+    use crate::vitals::SchedulerState;
 
     const QUEUE: Queue = Queue::named("render").levels(4);
 
@@ -130,6 +145,48 @@ mod tests {
             worker: Some(worker),
             stuck: Vec::new(),
             census: None,
+            scheduler: None,
+        }
+    }
+
+    fn scheduler(stand: Stand) -> Snapshot {
+        let state = SchedulerState {
+            stand,
+            ..SchedulerState::default()
+        };
+        Snapshot {
+            worker: None,
+            scheduler: Some(state),
+            ..at_work()
+        }
+    }
+
+    #[test]
+    fn a_scheduler_is_ready_when_it_leads_or_would() {
+        let away = Stand::Away("the broker is away".to_owned());
+        let ending = Snapshot {
+            draining: true,
+            ..scheduler(Stand::By)
+        };
+        let table: [(Snapshot, &[(&str, &str)]); 5] = [
+            (scheduler(Stand::Leads(3)), &[]),
+            (scheduler(Stand::By), &[]),
+            (
+                scheduler(Stand::Starts),
+                &[("scheduler", "not tried to lead yet")],
+            ),
+            (
+                scheduler(away),
+                &[("scheduler", "cannot lead: the broker is away")],
+            ),
+            (ending, &[("phase", "draining")]),
+        ];
+        for (snapshot, expected) in table {
+            let failed = snapshot.ready().failed;
+            assert_eq!(failed.len(), expected.len(), "{failed:?}");
+            for (check, words) in expected {
+                assert!(failed[check].contains(words), "{failed:?}");
+            }
         }
     }
 

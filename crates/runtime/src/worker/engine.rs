@@ -107,7 +107,7 @@ impl Engine {
             Arc::clone(&stack),
         );
         Self {
-            name: name_of(plan.queue),
+            name: name_of_process(plan.queue.name()),
             queue: plan.queue,
             tasks: std::mem::take(&mut plan.tasks),
             stack,
@@ -144,7 +144,7 @@ pub(super) fn settling_places(slots: u16) -> u16 {
 }
 
 /// `render@host:4711-5f3c`: for people, and unique also among workers of one process.
-fn name_of(queue: Queue) -> String {
+pub(crate) fn name_of_process(queue: &str) -> String {
     let unique = Uuid::new_v4().as_u128() as u16;
     format!("{queue}@{}:{}-{unique:04x}", host(), std::process::id())
 }

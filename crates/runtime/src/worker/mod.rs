@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use engine::name_of_process;
 pub(crate) use plan::{LONGEST_LEASE, SHORTEST_LEASE};
 pub use plan::{Plan, StartError, TaskSummary};
 

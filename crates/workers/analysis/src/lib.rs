@@ -8,10 +8,12 @@ mod improve;
 mod pipeline;
 mod profanity;
 mod tasks;
+mod upkeep;
 mod words;
 
 pub use deps::Listener;
 pub use tasks::analyze_project;
+pub use upkeep::{prune_results, rescue_stuck_tasks};
 
 use sapari_runtime::worker::Worker;
 use sapari_tasks::Role;
@@ -22,5 +24,7 @@ pub fn worker(listener: Listener) -> Worker<Listener> {
     let pipeline = pipeline::analysis(listener.budget).describe();
     Worker::new(Role::Analysis.queue(), listener)
         .task::<analyze_project>()
+        .task::<prune_results>()
+        .task::<rescue_stuck_tasks>()
         .pipeline(pipeline)
 }

@@ -91,7 +91,11 @@ fn queues(name: &str) -> impl Iterator<Item = String> {
         .chain([sapari_fault_worker::QUEUE])
         .flat_map(of_queue)
         .collect();
-    work.into_iter().chain(rooms(name)).chain(steps(name))
+    let stubs = [format!("{name}.schedule.stubs")];
+    work.into_iter()
+        .chain(stubs)
+        .chain(rooms(name))
+        .chain(steps(name))
 }
 
 /// Those of the fault worker's limit.

@@ -224,12 +224,9 @@ impl Baton for RabbitBaton {
         let connection = self.connection.as_ref().expect("a held baton has one");
         let mut missing = BTreeSet::new();
         for queue in queues {
-            for level in queue.every_level() {
-                let name = self.names.work(*queue, level);
-                let there = self.answer(inspect::count(connection, &name)).await?;
-                if there.is_none() {
-                    missing.insert(*queue);
-                }
+            let looking = inspect::is_there(connection, &self.names, *queue);
+            if !self.answer(looking).await? {
+                missing.insert(*queue);
             }
         }
         Ok(missing)

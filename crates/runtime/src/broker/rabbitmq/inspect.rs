@@ -39,6 +39,24 @@ pub(super) async fn depth(
     Ok(depth)
 }
 
+/// Whether all levels of a queue are there.
+pub(super) async fn is_there(
+    connection: &Connection,
+    names: &Names,
+    queue: Queue,
+) -> lapin::Result<bool> {
+    let channel = open_channel(connection).await?;
+    for level in queue.every_level() {
+        match look(&channel, &names.work(queue, level)).await {
+            // The broker has closed the channel by that.
+            Err(error) if is_no_queue(&error) => return Ok(false),
+            looked => looked?,
+        };
+    }
+    channel.close(200, "looked".into()).await?;
+    Ok(true)
+}
+
 async fn look(channel: &Channel, name: &str) -> lapin::Result<Declared> {
     let passive = QueueDeclareOptions {
         passive: true,

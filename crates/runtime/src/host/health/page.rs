@@ -27,13 +27,28 @@ impl Pages {
         }
         match path {
             "/livez" => told("live", &self.vitals.look().live()),
-            "/readyz" => told("ready", &self.vitals.look().ready()),
+            "/readyz" => self.ready(),
             "/metrics" => self.metrics(),
             _ => refusal(
                 StatusCode::NOT_FOUND,
                 "there are /livez, /readyz and /metrics\n",
             ),
         }
+    }
+
+    fn ready(&self) -> Response<String> {
+        let seen = self.vitals.look();
+        let mut page = told("ready", &seen.ready());
+        // Of several schedulers, which one leads is what people ask.
+        if let Some(scheduler) = &seen.scheduler {
+            let body = page.body_mut();
+            let end = body.trim_end().len() - 1;
+            body.insert_str(
+                end,
+                &format!(",\"scheduler\":{}", json!(scheduler.stand.word())),
+            );
+        }
+        page
     }
 
     fn metrics(&self) -> Response<String> {

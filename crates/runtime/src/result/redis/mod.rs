@@ -3,6 +3,7 @@
 
 mod address;
 pub(crate) mod line;
+mod prune;
 pub(crate) mod wait;
 
 use std::fmt;
@@ -179,6 +180,16 @@ impl RedisResults {
         Ok(self.line.run(&commands).await?)
     }
 
+    /// The same, for ever.
+    ///
+    /// # Errors
+    /// [`ResultError::Unreachable`].
+    pub async fn put_endless(&self, id: &MessageId, bytes: &[u8]) -> Result<(), ResultError> {
+        let mut commands = redis::pipe();
+        commands.cmd("SET").arg(self.key(id)).arg(bytes).ignore();
+        Ok(self.line.run(&commands).await?)
+    }
+
     /// How long the result is still kept; `None` when there is none.
     ///
     /// # Errors
@@ -298,6 +309,10 @@ impl Results for RedisResults {
                 }
             }
         }
+    }
+
+    async fn prune(&self, kept: Duration) -> Result<u64, ResultError> {
+        Ok(self.give_ends(kept).await?)
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {

@@ -197,6 +197,11 @@ fn times_are_told_as_they_are_written() {
         When::every(seconds(90)).expect("a period").to_string(),
         "every 90s"
     );
+    assert_eq!(
+        "2027-01-31T09:00:00+01:00".parse(),
+        Ok(tick("2027-01-31T08:00:00Z"))
+    );
+    assert!("tomorrow".parse::<Tick>().is_err());
     assert_eq!(When::at(Tick::at(0)).to_string(), "at 1970-01-01T00:00:00Z");
 }
 

@@ -1,0 +1,190 @@
+//! Entries as people and programs read them. Pure.
+
+use std::collections::BTreeMap;
+
+use sapari_runtime::ledger::Written;
+use sapari_runtime::schedule::{Clock, Entry, Known, Tick, WrittenEntry};
+use sapari_tasks::find_queue;
+use serde_json::{Value, json};
+
+use crate::table::{UNKNOWN, aligned, plain};
+
+/// One entry, as it is shown.
+pub(crate) struct Row {
+    id: String,
+    of: &'static str,
+    paused: bool,
+    /// The entry, or why it is none.
+    entry: Result<Entry, String>,
+    last: Option<Tick>,
+}
+
+/// Every entry, by id; those of the timetable first.
+pub(crate) fn rows(written: &Written, settled: &BTreeMap<String, Known>) -> Vec<Row> {
+    let of = |of, entries: &BTreeMap<String, String>| {
+        let row = |(id, text): (&String, &String)| {
+            let entry = WrittenEntry::read(id, text).and_then(|it| it.entry(id, find_queue));
+            Row {
+                id: id.clone(),
+                of,
+                paused: written.paused.contains(id),
+                entry: entry.map_err(|error| error.to_string()),
+                last: settled.get(id).map(|known| known.last),
+            }
+        };
+        entries.iter().map(row).collect::<Vec<_>>()
+    };
+    let mut rows = of("timetable", &written.posted);
+    rows.extend(of("added", &written.added));
+    rows
+}
+
+impl Row {
+    fn state(&self) -> &'static str {
+        match (&self.entry, self.paused) {
+            (Err(_), _) => "broken",
+            (Ok(_), true) => "paused",
+            (Ok(_), false) => "on",
+        }
+    }
+
+    fn next(&self) -> Option<Tick> {
+        let entry = self.entry.as_ref().ok().filter(|_| !self.paused)?;
+        runs(entry, 1).first().copied()
+    }
+
+    fn cells(&self) -> [String; 9] {
+        let told = |tick: Option<Tick>| tick.map_or(UNKNOWN.to_owned(), |tick| tick.to_string());
+        let (when, task, missed, overlap) = match &self.entry {
+            Ok(entry) => {
+                let (missed, overlap) = entry.policies();
+                let task = format!("{} on {}", entry.task(), entry.queue());
+                (
+                    entry.when().to_string(),
+                    task,
+                    missed.to_string(),
+                    overlap.to_string(),
+                )
+            }
+            Err(why) => (
+                why.clone(),
+                UNKNOWN.to_owned(),
+                UNKNOWN.to_owned(),
+                UNKNOWN.to_owned(),
+            ),
+        };
+        [
+            self.id.clone(),
+            self.of.to_owned(),
+            self.state().to_owned(),
+            when,
+            task,
+            missed,
+            overlap,
+            told(self.last),
+            told(self.next()),
+        ]
+        .map(|cell| plain(&cell))
+    }
+
+    /// For programs. Args are never shown.
+    pub(crate) fn json(&self) -> Value {
+        let told = |tick: Option<Tick>| tick.map(|tick| tick.to_string());
+        let mut value = json!({
+            "entry": self.id, "of": self.of, "state": self.state(),
+            "settled": told(self.last), "next": told(self.next()),
+        });
+        match &self.entry {
+            Ok(entry) => {
+                let (missed, overlap) = entry.policies();
+                value["when"] = json!(entry.when().to_string());
+                value["task"] = json!(entry.task());
+                value["queue"] = json!(entry.queue().name());
+                value["missed"] = json!(missed.to_string());
+                value["overlap"] = json!(overlap.to_string());
+            }
+            Err(why) => value["error"] = json!(why),
+        }
+        value
+    }
+}
+
+/// A head, and a row for each.
+pub(crate) fn table(rows: &[Row]) -> Vec<String> {
+    let head = [
+        "entry", "of", "state", "when", "task", "missed", "overlap", "settled", "next",
+    ];
+    let head = head.map(str::to_owned);
+    let rows = std::iter::once(head).chain(rows.iter().map(Row::cells));
+    aligned(&rows.collect::<Vec<_>>())
+}
+
+/// The next ticks of an entry.
+pub(crate) fn runs(entry: &Entry, count: usize) -> Vec<Tick> {
+    let now = Tick::at(Clock::system().now() / 1000);
+    let ticks = std::iter::successors(entry.when().next(now), |tick| entry.when().next(*tick));
+    ticks.take(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_a_row_and_a_broken_one_says_why() {
+        let text = |text: &str| text.to_owned();
+        let written = Written {
+            posted: [(
+                text("often"),
+                text(r#"{"every":"1m","task":"ping","queue":"render"}"#),
+            )]
+            .into(),
+            added: [
+                (
+                    text("gone"),
+                    text(r#"{"at":7,"task":"ping","queue":"render"}"#),
+                ),
+                (
+                    text("odd"),
+                    text(r#"{"every":"1x","task":"ping","queue":"render","args":["s3cret"]}"#),
+                ),
+            ]
+            .into(),
+            paused: [text("often")].into(),
+            version: 1,
+        };
+        let known = Known {
+            last: Tick::at(60),
+            of: 0,
+        };
+        let settled = [(text("often"), known)].into();
+        let lines = table(&rows(&written, &settled));
+        let words = |line: &String| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let told: Vec<String> = lines.iter().map(words).collect();
+        assert_eq!(
+            told[1],
+            "often timetable paused every 60s ping on render skip allow 1970-01-01T00:01:00Z -"
+        );
+        assert_eq!(
+            told[2],
+            "gone added on at 1970-01-01T00:00:07Z ping on render run-once allow - -"
+        );
+        assert!(
+            told[3].starts_with("odd added broken entry odd: \"1x\" is not a duration"),
+            "{}",
+            told[3]
+        );
+        let json = rows(&written, &settled)
+            .iter()
+            .map(Row::json)
+            .collect::<Vec<_>>();
+        assert_eq!(json[0]["settled"], "1970-01-01T00:01:00Z");
+        assert_eq!(json[2]["state"], "broken");
+        assert!(!format!("{json:?}{lines:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The one main of every scheduler process: settings, telemetry, servers, the scheduler and its ticker, signals, exit code. Any number
+//! of them may run; which one leads is for them to settle.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use sapari_telemetry as telemetry;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{self, EXPLAIN};
+use super::exit::{Exit, Failure};
+use super::serve::{self, AT_ONCE, FLUSH_DEADLINE, Health, Places};
+use super::{Process, connect_broker, connect_results, gauges, signals, usage};
+use crate::error::BoxError;
+use crate::schedule::{Clock, Entry, FindQueue, Scheduler, Tick, Timetable};
+use crate::vitals::Vitals;
+
+/// How many runs of an entry `--explain` tells.
+const RUNS_TOLD: usize = 3;
+
+/// Wakes the scheduler now and then, for as long as it runs. An error ends the process: it is the ticker's own, and no server's.
+pub type Ticker = fn(Arc<Notify>) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// A scheduler process that has not started.
+struct Program {
+    app: &'static str,
+    role: &'static str,
+    timetable: fn() -> Timetable,
+    find: FindQueue,
+    ticker: Ticker,
+}
+
+/// The main of a scheduler: its timetable, the queues that entries added at run time may use, and what wakes it.
+#[must_use]
+pub fn schedule<P: Process>(
+    process: P,
+    timetable: fn() -> Timetable,
+    find: FindQueue,
+    ticker: Ticker,
+) -> ExitCode {
+    let program = Program {
+        app: P::APP,
+        role: process.name(),
+        timetable,
+        find,
+        ticker,
+    };
+    let command = args::for_scheduler(P::APP, program.service()).about(process.about());
+    match command.try_get_matches() {
+        Ok(matches) => match run(&program, &matches) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.say(),
+        },
+        Err(mistake) => usage(&mistake),
+    }
+}
+
+impl Program {
+    fn service(&self) -> String {
+        format!("{}-{}", self.app, self.role)
+    }
+}
+
+fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
+    let places = Places::of(matches)?;
+    let service = program.service();
+    let mut settings = serve::telemetry_settings(program.app, &service, matches)?;
+    let entries = (program.timetable)().entries();
+    let entries = entries.map_err(|error| Exit::Software.because(&error))?;
+    if matches.get_flag(EXPLAIN) {
+        let text = explain(&service, &entries, Tick::at(Clock::system().now() / 1000));
+        let printed = std::io::stdout().write_all(text.as_bytes());
+        return printed.map_err(|error| Exit::Software.because(&error));
+    }
+    let health = Health::open(matches, &mut settings)?;
+    let guard = telemetry::init(settings).map_err(|error| Exit::Software.because(&error))?;
+    let runtime = serve::async_runtime()?;
+    let vitals = Vitals::new();
+    runtime.spawn(vitals.clone().keep_ticking());
+    gauges::observe_scheduler(vitals.clone());
+    health.serve(&vitals, &guard)?;
+    let served = runtime.block_on(until_ended(program, &places, &vitals));
+    vitals.draining();
+    runtime.shutdown_timeout(AT_ONCE);
+    guard.shutdown(FLUSH_DEADLINE);
+    served
+}
+
+async fn until_ended(program: &Program, places: &Places, vitals: &Vitals) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    tokio::select! {
+        served = schedule_until(program, places, vitals, shutdown.clone()) => served,
+        ended = signals::until_signalled_twice(shutdown) => Err(match ended {
+            Ok(()) => Exit::Ended.with("ended by a second signal; what was not settled is looked up by the next scheduler"),
+            Err(error) => Exit::Software.because(&error),
+        }),
+    }
+}
+
+async fn schedule_until(
+    program: &Program,
+    places: &Places,
+    vitals: &Vitals,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let connecting = async {
+        let (url, deadline) = (&places.broker, places.boot_deadline);
+        let broker = connect_broker(url, &places.namespace, &program.service(), deadline).await?;
+        let results = connect_results(&places.results, &places.namespace, deadline).await?;
+        Ok::<_, Failure>((broker, results))
+    };
+    let (broker, results) = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        connected = connecting => connected?,
+    };
+    places.warn_of_memory();
+    let scheduler = Scheduler::new((program.timetable)(), program.find, broker.clone(), results)
+        .map_err(|error| Exit::Software.because(&error))?
+        .vitals(vitals.clone());
+    let ticking = (program.ticker)(scheduler.wake());
+    let ended = tokio::select! {
+        () = scheduler.run(shutdown) => Ok(()),
+        stopped = ticking => Err(match stopped {
+            Ok(()) => Exit::Software.with("the ticker has ended by itself"),
+            Err(error) => Exit::Software.because(error.as_ref()),
+        }),
+    };
+    broker.close().await;
+    ended
+}
+
+fn explain(service: &str, entries: &[Entry], now: Tick) -> String {
+    let mut text = format!("service.name {service}, {} entries\n", entries.len());
+    for entry in entries {
+        let (id, when, task, queue) = (entry.id(), entry.when(), entry.task(), entry.queue());
+        let (missed, overlap) = entry.policies();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "\n{id}\n  {when}  {task} on {queue}, missed {missed}, overlap {overlap}"
+        );
+        let runs = std::iter::successors(when.next(now), |tick| when.next(*tick));
+        for tick in runs.take(RUNS_TOLD) {
+            let _ = writeln!(text, "  {tick}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::minutes;
+    use crate::ping::Ping;
+
+    #[test]
+    fn it_tells_each_entry_and_its_next_runs() {
+        let entries = Timetable::in_utc()
+            .cron("0 0 3 * * *", Ping {})
+            .tz("Europe/Lisbon")
+            .every(minutes(20), Ping {})
+            .named("often")
+            .entries()
+            .expect("good");
+        let told = explain("demo-scheduler", &entries, Tick::at(1_792_886_400));
+        let expected = "service.name demo-scheduler, 2 entries
+
+ping
+  0 0 3 * * * Europe/Lisbon  ping on ping, missed skip, overlap allow
+  2026-10-25T03:00:00Z
+  2026-10-26T03:00:00Z
+  2026-10-27T03:00:00Z
+
+often
+  every 1200s  ping on ping, missed skip, overlap allow
+  2026-10-25T00:20:00Z
+  2026-10-25T00:40:00Z
+  2026-10-25T01:00:00Z
+";
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,167 @@
+//! A scheduler: one of any number. It stands by until it gets the broker's baton, then leads until that ends, and stands by again. It
+//! ends only when it is told to: a server that is away is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sapari_telemetry::ScheduleMetrics;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::entry::{BadEntry, Entry};
+use super::fire::Gun;
+use super::lead::{Ended, Lead};
+use super::timetable::Timetable;
+use super::written::{FindQueue, WrittenEntry};
+use crate::broker::{Baton, Broker};
+use crate::client::Tasks;
+use crate::ledger::Schedules;
+use crate::result::Results;
+use crate::vitals::{SchedulerState, Stand, Vitals};
+use crate::worker::name_of_process;
+
+/// How long a leader that says nothing still counts as one, for those who ask. Who fires is the baton's to say.
+pub(super) const LEASE: Duration = Duration::from_secs(5);
+/// How often one that stands by tries to get the baton.
+const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// A scheduler that has not started.
+pub struct Scheduler {
+    pub(super) who: String,
+    pub(super) entries: Vec<Entry>,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) book: Arc<dyn Schedules>,
+    pub(super) gun: Gun,
+    pub(super) clock: Clock,
+    pub(super) wake: Arc<Notify>,
+    find: FindQueue,
+    vitals: Vitals,
+}
+
+impl Scheduler {
+    /// A scheduler of a timetable, and of the entries that are added at run time to one of the queues that `find` knows.
+    ///
+    /// # Errors
+    /// [`BadEntry`]: an entry of the timetable that cannot be meant.
+    pub fn new(
+        timetable: Timetable,
+        find: FindQueue,
+        broker: Arc<dyn Broker>,
+        results: Arc<dyn Results>,
+    ) -> Result<Self, BadEntry> {
+        let clock = Clock::system();
+        let book: Arc<dyn Schedules> = results.ledger();
+        let gun = Gun {
+            tasks: Tasks::new(Arc::clone(&broker), results),
+            clock: clock.clone(),
+            metrics: ScheduleMetrics::new(),
+        };
+        Ok(Self {
+            who: name_of_process("scheduler"),
+            entries: timetable.entries()?,
+            broker,
+            book,
+            gun,
+            clock,
+            wake: Arc::default(),
+            find,
+            vitals: Vitals::new(),
+        })
+    }
+
+    /// Goes by another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.gun.clock = clock.clone();
+        self.clock = clock;
+        self
+    }
+
+    /// Notes how it is there.
+    #[must_use]
+    pub fn vitals(mut self, vitals: Vitals) -> Self {
+        self.vitals = vitals;
+        self
+    }
+
+    /// What wakes it, to look at the clock. It wakes by itself when a tick is due; a wake-up too many does no harm.
+    #[must_use]
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut baton = self.broker.baton();
+        let mut tries = interval(TRY_EVERY);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = tries.tick() => {}
+            }
+            let taken = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                taken = baton.take() => taken,
+            };
+            match taken {
+                Ok(true) => self.lead(&mut *baton, &shutdown).await,
+                Ok(false) => self.stand(Stand::By),
+                Err(error) => self.stand(Stand::Away(error.to_string())),
+            }
+        }
+        baton.let_go().await;
+    }
+
+    async fn lead(&self, baton: &mut dyn Baton, shutdown: &CancellationToken) {
+        let ended = match Lead::begin(self, baton).await {
+            Ok(mut lead) => {
+                tracing::info!(lead = lead.number(), "this scheduler leads");
+                let ended = lead.run(shutdown).await;
+                if ended.is_ok() {
+                    // Without it, the lease ends it.
+                    let _ = self.book.give_up_lead(lead.number()).await;
+                }
+                ended
+            }
+            Err(ended) => Err(ended),
+        };
+        baton.let_go().await;
+        match ended {
+            Ok(()) => {}
+            Err(Ended::Deposed) => self.stand(Stand::By),
+            Err(error) => self.stand(Stand::Away(error.to_string())),
+        }
+    }
+
+    pub(super) fn added_entry(&self, id: &str, json: &str) -> Result<Entry, BadEntry> {
+        if self.entries.iter().any(|entry| entry.id() == id) {
+            return Err(BadEntry::Twice(id.to_owned()));
+        }
+        WrittenEntry::read(id, json)?.entry(id, self.find)
+    }
+
+    pub(super) fn note_lead(&self, number: u64, next: Option<i64>, entries: usize) {
+        self.vitals.schedules(SchedulerState {
+            stand: Stand::Leads(number),
+            next,
+            entries,
+        });
+    }
+
+    /// Says it once, where it changes.
+    fn stand(&self, stand: Stand) {
+        let before = self.vitals.look().scheduler.unwrap_or_default();
+        if before.stand != stand {
+            match &stand {
+                Stand::Away(why) => tracing::warn!(why, "this scheduler cannot lead: trying again"),
+                _ => tracing::info!("this scheduler stands by"),
+            }
+        }
+        self.vitals.schedules(SchedulerState { stand, ..before });
+    }
+}

@@ -1,0 +1,94 @@
+//! What arrived in the broker's queue: which tick of which entry, how often, and how late.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sapari_runtime::broker::Broker;
+use sapari_runtime::broker::conformance::ack;
+use sapari_runtime::queue::Queue;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How many messages are taken ahead.
+const AHEAD: u16 = 1000;
+
+/// When a tick's message arrived: all of its copies, in milliseconds since 1970.
+pub(super) type Shots = BTreeMap<(String, i64), Vec<i64>>;
+
+/// A consumer that writes down what it gets.
+pub(super) struct Gallery {
+    shots: Arc<Mutex<Shots>>,
+    count: watch::Receiver<usize>,
+    reader: JoinHandle<()>,
+}
+
+impl Gallery {
+    pub(super) async fn open(broker: &Arc<dyn Broker>, queue: Queue) -> Self {
+        let mut consumer = broker.consume(queue, AHEAD).await.expect("a consumer");
+        let shots = Arc::new(Mutex::new(Shots::new()));
+        let (sender, count) = watch::channel(0);
+        let written = Arc::clone(&shots);
+        let reader = tokio::spawn(async move {
+            while let Some(delivery) = consumer.next().await {
+                let now = now();
+                let id = delivery
+                    .headers
+                    .get("task_id")
+                    .expect("a header")
+                    .into_owned();
+                let (entry, tick) = entry_and_tick(&id);
+                ack(delivery).await.expect("its channel stands");
+                let mut shots = written.lock().unwrap_or_else(PoisonError::into_inner);
+                shots.entry((entry, tick)).or_default().push(now);
+                sender.send_modify(|count| *count += 1);
+            }
+        });
+        Self {
+            shots,
+            count,
+            reader,
+        }
+    }
+
+    /// What arrived so far.
+    pub(super) fn shots(&self) -> Shots {
+        let shots = self.shots.lock().unwrap_or_else(PoisonError::into_inner);
+        shots.clone()
+    }
+
+    /// Waits until it is so, looking whenever something arrives.
+    pub(super) async fn until(&self, so: impl Fn(&Shots) -> bool) {
+        let mut count = self.count.clone();
+        while !so(&self.shots()) {
+            count.changed().await.expect("the consumer goes on");
+        }
+    }
+}
+
+impl Drop for Gallery {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// `cron:<entry>:<tick>`
+fn entry_and_tick(id: &str) -> (String, i64) {
+    let rest = id.strip_prefix("cron:").expect("fired by a schedule");
+    let (entry, tick) = rest.rsplit_once(':').expect("an entry and a tick");
+    (entry.to_owned(), tick.parse().expect("seconds"))
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    i64::try_from(now.as_millis()).expect("before the end of time")
+}
+
+/// The value below which so many of a thousand lie.
+pub(super) fn per_mille(sorted: &[i64], part: usize) -> i64 {
+    let place = (sorted.len() * part / 1000).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied().unwrap_or(0)
+}

@@ -188,6 +188,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/runtime/src/ledger/checkpoints.rs",
         // An entry that is added at run time, and what an upkeep task reports.
         "crates/runtime/src/schedule/written.rs",
+        "crates/runtime/src/schedule/state_file.rs",
         "crates/runtime/src/upkeep.rs",
         // What is kept of a step, what it spent, and a failure as it may stand in a task's output.
         "crates/runtime/src/pipeline/checkpoint.rs",

@@ -20,6 +20,8 @@ pub(super) const UNKNOWN_WAIT: &str = "unknown-wait";
 pub(super) const AGING: &str = "aging";
 pub(super) const LEASE: &str = "lease";
 pub(super) const BOOT_DEADLINE: &str = "boot-deadline";
+/// Where a scheduler without a Redis keeps its state.
+pub(super) const STATE_FILE: &str = "state-file";
 pub(super) const SERVICE_NAME: &str = "service-name";
 
 /// Where the broker is when nobody says.
@@ -40,6 +42,7 @@ pub(super) fn for_scheduler(app: &'static str, name: String) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(SCHEDULER_EXIT_CODES)
         .args(servers(app))
+        .arg(state_file(app))
         .arg(health_addr(app))
         .arg(boot_deadline(app))
         .arg(service_name())
@@ -96,6 +99,15 @@ fn servers(app: &'static str) -> [Arg; 3] {
         url(app, RESULT_URL, DEFAULT_RESULT_URL, results),
         namespace(app),
     ]
+}
+
+fn state_file(app: &str) -> Arg {
+    let help = "Keep state in this file instead of Redis, for a single scheduler; entries that watch their earlier run need Redis";
+    let arg = Arg::new(STATE_FILE).long(STATE_FILE).value_name("PATH");
+    let arg = arg.value_parser(clap::value_parser!(std::path::PathBuf));
+    arg.env(variable(app, STATE_FILE))
+        .conflicts_with(RESULT_URL)
+        .help(help)
 }
 
 fn service_name() -> Arg {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,12 +13,15 @@ use sapari_telemetry as telemetry;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, EXPLAIN};
+use super::args::{self, EXPLAIN, STATE_FILE};
 use super::exit::{Exit, Failure};
 use super::serve::{self, AT_ONCE, FLUSH_DEADLINE, Health, Places};
 use super::{Process, connect_broker, connect_results, gauges, signals, usage};
 use crate::error::BoxError;
-use crate::schedule::{Clock, Entry, FindQueue, Scheduler, Tick, Timetable};
+use crate::ledger::Schedules;
+use crate::result::Results;
+use crate::result::memory::MemoryResults;
+use crate::schedule::{Clock, Entry, FindQueue, Scheduler, StateFile, Tick, Timetable};
 use crate::vitals::Vitals;
 
 /// How many runs of an entry `--explain` tells.
@@ -77,6 +81,7 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
         let printed = std::io::stdout().write_all(text.as_bytes());
         return printed.map_err(|error| Exit::Software.because(&error));
     }
+    let book = state_file(matches)?;
     let health = Health::open(matches, &mut settings)?;
     let guard = telemetry::init(settings).map_err(|error| Exit::Software.because(&error))?;
     let runtime = serve::async_runtime()?;
@@ -84,17 +89,31 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     runtime.spawn(vitals.clone().keep_ticking());
     gauges::observe_scheduler(vitals.clone());
     health.serve(&vitals, &guard)?;
-    let served = runtime.block_on(until_ended(program, &places, &vitals));
+    let served = runtime.block_on(until_ended(program, &places, book, &vitals));
     vitals.draining();
     runtime.shutdown_timeout(AT_ONCE);
     guard.shutdown(FLUSH_DEADLINE);
     served
 }
 
-async fn until_ended(program: &Program, places: &Places, vitals: &Vitals) -> Result<(), Failure> {
+/// The file that stands for Redis, if one is named.
+fn state_file(matches: &ArgMatches) -> Result<Option<Arc<dyn Schedules>>, Failure> {
+    let Some(path) = matches.get_one::<PathBuf>(STATE_FILE) else {
+        return Ok(None);
+    };
+    let file = StateFile::open(path).map_err(|error| Exit::Usage.because(&error))?;
+    Ok(Some(Arc::new(file)))
+}
+
+async fn until_ended(
+    program: &Program,
+    places: &Places,
+    book: Option<Arc<dyn Schedules>>,
+    vitals: &Vitals,
+) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     tokio::select! {
-        served = schedule_until(program, places, vitals, shutdown.clone()) => served,
+        served = schedule_until(program, places, book, vitals, shutdown.clone()) => served,
         ended = signals::until_signalled_twice(shutdown) => Err(match ended {
             Ok(()) => Exit::Ended.with("ended by a second signal; what was not settled is looked up by the next scheduler"),
             Err(error) => Exit::Software.because(&error),
@@ -105,23 +124,31 @@ async fn until_ended(program: &Program, places: &Places, vitals: &Vitals) -> Res
 async fn schedule_until(
     program: &Program,
     places: &Places,
+    book: Option<Arc<dyn Schedules>>,
     vitals: &Vitals,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let connecting = async {
         let (url, deadline) = (&places.broker, places.boot_deadline);
         let broker = connect_broker(url, &places.namespace, &program.service(), deadline).await?;
-        let results = connect_results(&places.results, &places.namespace, deadline).await?;
+        let results: Arc<dyn Results> = match &book {
+            // Nobody waits for a scheduler's kicks, and what it must remember stands in the file.
+            Some(_) => Arc::new(MemoryResults::new()),
+            None => connect_results(&places.results, &places.namespace, deadline).await?,
+        };
         Ok::<_, Failure>((broker, results))
     };
     let (broker, results) = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         connected = connecting => connected?,
     };
-    places.warn_of_memory();
     let scheduler = Scheduler::new((program.timetable)(), program.find, broker.clone(), results)
         .map_err(|error| Exit::Software.because(&error))?
         .vitals(vitals.clone());
+    let scheduler = match book {
+        Some(book) => without_a_ledger(scheduler.book(book))?,
+        None => scheduler,
+    };
     let ticking = (program.ticker)(scheduler.wake());
     let ended = tokio::select! {
         () = scheduler.run(shutdown) => Ok(()),
@@ -132,6 +159,17 @@ async fn schedule_until(
     };
     broker.close().await;
     ended
+}
+
+/// Refuses what it could not keep.
+fn without_a_ledger(scheduler: Scheduler) -> Result<Scheduler, Failure> {
+    match scheduler.needs_ledger().as_slice() {
+        [] => Ok(scheduler),
+        entries => Err(Exit::Usage.with(format!(
+            "--{STATE_FILE} cannot say whether an earlier run goes on, and {} must know; give --result-url a Redis",
+            entries.join(", ")
+        ))),
+    }
 }
 
 fn explain(service: &str, entries: &[Entry], now: Tick) -> String {

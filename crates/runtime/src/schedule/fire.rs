@@ -2,6 +2,7 @@
 //! the baton. It writes nothing down: what became of each entry is a value.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt, stream};
@@ -27,6 +28,9 @@ const IN_FLIGHT: usize = 512;
 const RUN_FORGOTTEN: Duration = hours(24);
 /// What all messages for one tick have as their kick: whoever fires it, it is one.
 const KICK: &str = "tick";
+
+/// A kick under way: of which entry it is, the message's id, and what became of it.
+type Shot<'a> = Pin<Box<dyn Future<Output = (usize, String, Result<(), KickError>)> + Send + 'a>>;
 
 /// Fires ticks.
 pub(super) struct Gun {
@@ -67,17 +71,18 @@ impl Gun {
                 other => fired.push(other),
             }
         }
-        let wanted = shots.into_iter().filter_map(|(number, tick)| {
+        let mut wanted: Vec<Shot<'_>> = Vec::new();
+        for (number, tick) in shots {
             let Fired::Settled(due) = &fired[number] else {
-                return None;
+                continue;
             };
             let id = due.entry.message_id(tick).to_string();
-            (!arrived.contains(&id)).then_some((number, id, self.shoot(baton, &due.entry, tick)))
-        });
-        let wanted: Vec<_> = wanted.collect();
-        let shots =
-            stream::iter(wanted).map(|(number, id, shot)| async move { (number, id, shot.await) });
-        let shots: Vec<_> = shots.buffer_unordered(IN_FLIGHT).collect().await;
+            if !arrived.contains(&id) {
+                wanted.push(Box::pin(self.shoot(baton, &due.entry, tick, number)));
+            }
+        }
+        let shots = stream::iter(wanted).buffer_unordered(IN_FLIGHT);
+        let shots: Vec<_> = shots.collect().await;
         let mut refused = HashSet::new();
         let mut lost = None;
         for (number, id, shot) in shots {
@@ -133,7 +138,13 @@ impl Gun {
         }
     }
 
-    async fn shoot(&self, baton: &dyn Baton, entry: &Entry, tick: Tick) -> Result<(), KickError> {
+    async fn shoot(
+        &self,
+        baton: &dyn Baton,
+        entry: &Entry,
+        tick: Tick,
+        number: usize,
+    ) -> (usize, String, Result<(), KickError>) {
         let due = tick.seconds() * 1000 + i64::try_from(entry.offset().as_millis()).unwrap_or(0);
         let lag = || u64::try_from(self.clock.now() - due).unwrap_or(0);
         let (at, scheduled) = (lag(), tick.to_string());
@@ -148,7 +159,7 @@ impl Gun {
         if kicked.is_ok() {
             self.metrics.fired(&entry.task, lag() as f64 / 1000.0);
         }
-        kicked
+        (number, entry.message_id(tick).to_string(), kicked)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::entry::{BadEntry, Entry};
+use super::entry::{BadEntry, Entry, Overlap};
 use super::fire::Gun;
 use super::lead::{Ended, Lead};
 use super::timetable::Timetable;
@@ -69,6 +69,20 @@ impl Scheduler {
             find,
             vitals: Vitals::new(),
         })
+    }
+
+    /// Keeps what it must remember there, instead of beside the results.
+    #[must_use]
+    pub fn book(mut self, book: Arc<dyn Schedules>) -> Self {
+        self.book = book;
+        self
+    }
+
+    /// The entries of its timetable that need to know whether an earlier run goes on: what only a ledger that workers share can say.
+    #[must_use]
+    pub fn needs_ledger(&self) -> Vec<&str> {
+        let needs = |entry: &&Entry| entry.overlap != Overlap::Allow;
+        self.entries.iter().filter(needs).map(Entry::id).collect()
     }
 
     /// Goes by another clock.

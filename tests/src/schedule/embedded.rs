@@ -1,0 +1,207 @@
+//! A scheduler in this process under paused time: overlap, pauses, entries that come and go, and a state file between two lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sapari_runtime::broker::Broker;
+use sapari_runtime::broker::memory::MemoryBroker;
+use sapari_runtime::client::Tasks;
+use sapari_runtime::duration::seconds;
+use sapari_runtime::ledger::Schedules;
+use sapari_runtime::message::MessageId;
+use sapari_runtime::ping::Ping;
+use sapari_runtime::queue::Queue;
+use sapari_runtime::result::Results;
+use sapari_runtime::result::memory::MemoryResults;
+use sapari_runtime::schedule::{Clock, Missed, Overlap, Scheduler, StateFile, Timetable};
+use sapari_runtime::task::Task as _;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::gallery::Gallery;
+
+/// A full hour, in seconds since 1970: when the world of each test begins.
+const T: i64 = 1_800_000_000;
+
+/// A broker, a result store, and a clock that follows the paused time.
+struct World {
+    broker: Arc<dyn Broker>,
+    results: Arc<dyn Results>,
+    begun: Instant,
+}
+
+/// A scheduler that runs.
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl World {
+    async fn new() -> (Self, Gallery) {
+        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new());
+        broker.declare(Ping::QUEUE).await.expect("declared");
+        let gallery = Gallery::open(&broker, Ping::QUEUE).await;
+        let results = Arc::new(MemoryResults::new());
+        let begun = Instant::now();
+        let world = Self {
+            broker,
+            results,
+            begun,
+        };
+        (world, gallery)
+    }
+
+    fn start(&self, timetable: Timetable, book: Option<Arc<dyn Schedules>>) -> Running {
+        let begun = self.begun;
+        let now = move || T * 1000 + i64::try_from(begun.elapsed().as_millis()).expect("short");
+        let (broker, results) = (Arc::clone(&self.broker), Arc::clone(&self.results));
+        let scheduler = Scheduler::new(timetable, find, broker, results).expect("it makes sense");
+        let scheduler = scheduler.clock(Clock::of(now));
+        let scheduler = match book {
+            Some(book) => scheduler.book(book),
+            None => scheduler,
+        };
+        let shutdown = CancellationToken::new();
+        let task = spawn_local(scheduler.run(shutdown.clone()));
+        Running { shutdown, task }
+    }
+
+    /// Lets the time pass until so many seconds after the beginning, and a little more.
+    async fn until(&self, after: u64) {
+        sleep_until(self.begun + seconds(after) + Duration::from_millis(20)).await;
+    }
+
+    fn tasks(&self) -> Tasks {
+        Tasks::new(Arc::clone(&self.broker), Arc::clone(&self.results))
+    }
+
+    /// The run of a tick has come to its end.
+    async fn ends(&self, second: i64) {
+        let id: MessageId = format!("cron:ping:{}", T + second).parse().expect("an id");
+        let given = self.results.ledger().give_up("schedule ping", &id).await;
+        given.expect("answers");
+    }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.expect("no panic");
+    }
+}
+
+fn find(name: &str) -> Option<Queue> {
+    (name == Ping::QUEUE.name()).then_some(Ping::QUEUE)
+}
+
+fn every_second() -> Timetable {
+    Timetable::in_utc().every(seconds(1), Ping {})
+}
+
+/// The seconds of all ticks that arrived, and that none came twice.
+fn fired(gallery: &Gallery) -> Vec<i64> {
+    let shots = gallery.shots();
+    assert!(shots.values().all(|times| times.len() == 1), "{shots:?}");
+    let mut seconds: Vec<i64> = shots.keys().map(|(_, tick)| tick - T).collect();
+    seconds.sort_unstable();
+    seconds
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_earlier_run_goes_on_ticks_are_skipped_or_the_last_one_waits() {
+    LocalSet::new()
+        .run_until(async {
+            for (overlap, expected) in [
+                (Overlap::Allow, vec![10, 20, 30]),
+                (Overlap::Skip, vec![10, 30]),
+                (Overlap::QueueOne, vec![10, 20]),
+            ] {
+                let (world, gallery) = World::new().await;
+                let timetable = Timetable::in_utc().every(seconds(10), Ping {});
+                let running = world.start(timetable.overlap(overlap), None);
+                world.until(25).await;
+                world.ends(10).await;
+                world.until(35).await;
+                running.stop().await;
+                assert_eq!(fired(&gallery), expected, "{overlap}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_come_pause_and_go_while_it_runs() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let running = world.start(Timetable::in_utc(), None);
+            world.until(2).await;
+            let (tasks, ledger) = (world.tasks(), world.results.ledger());
+            let add = tasks.schedule("ping", Ping {}).every(seconds(1));
+            add.await.expect("added");
+            ledger.add_entry("broken", "{}").await.expect("answers");
+            world.until(5).await;
+            ledger.pause_entry("ping", true).await.expect("answers");
+            world.until(8).await;
+            ledger.pause_entry("ping", false).await.expect("answers");
+            world.until(10).await;
+            assert!(tasks.unschedule("ping").await.expect("answers"));
+            world.until(13).await;
+            running.stop().await;
+            // Heard within half a second, whatever it was.
+            assert_eq!(fired(&gallery), [3, 4, 5, 9, 10]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_one_fires_and_the_other_takes_over_when_it_ends() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let first = world.start(every_second(), None);
+            world.until(1).await;
+            let second = world.start(every_second(), None);
+            world.until(4).await;
+            first.stop().await;
+            world.until(8).await;
+            second.stop().await;
+            assert_eq!(fired(&gallery), (1..=8).collect::<Vec<_>>());
+            let leader = world.results.ledger().leader().await.expect("answers");
+            assert_eq!(leader, None, "the last one said goodbye");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_remembers_what_was_fired_before_an_hour_away() {
+    LocalSet::new()
+        .run_until(async {
+            let directory = sapari_services::Scratch::new(&std::env::temp_dir(), "schedule-state");
+            let directory = directory.expect("writable");
+            let file = || {
+                let path = directory.dir().join("state.json");
+                Some(Arc::new(StateFile::open(&path).expect("usable")) as Arc<dyn Schedules>)
+            };
+            let quarters = || {
+                let timetable = Timetable::in_utc().every(seconds(900), Ping {});
+                timetable.missed(Missed::RunOnce)
+            };
+            let (world, gallery) = World::new().await;
+            let before = world.start(quarters(), file());
+            world.until(901).await;
+            before.stop().await;
+            assert_eq!(fired(&gallery), [900]);
+            world.until(901 + 3600).await;
+            let after = world.start(quarters(), file());
+            world.until(901 + 3605).await;
+            after.stop().await;
+            assert_eq!(
+                fired(&gallery),
+                [900, 4500],
+                "one for the four that were missed"
+            );
+        })
+        .await;
+}

@@ -42,6 +42,7 @@ fn on_store(store: &Store, work: impl Future<Output = Result<(), Failure>>) -> R
     crate::with_telemetry(work)
 }
 
+#[allow(clippy::needless_pass_by_value)] // As `map_err` hands it over.
 fn unavailable(error: LedgerError) -> Failure {
     Exit::Unavailable.because(&error)
 }

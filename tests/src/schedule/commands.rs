@@ -59,7 +59,18 @@ async fn entries_are_added_listed_paused_run_and_removed() {
     let removed = schedule(&space, &["remove", "often"]).await;
     assert_eq!(removed.only_line(), "often is removed");
     assert_eq!(listed(&space, "often").await, None);
+    broker.close().await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_said_in_one_sentence() {
+    let space = Space::new();
+    let ledger = space.results().await.ledger();
+    let posted = [(
+        "prune_results".to_owned(),
+        r#"{"every":"1h","task":"prune_results","queue":"analysis"}"#.to_owned(),
+    )];
+    ledger.post_timetable(&posted).await.expect("answers");
     for (line, code, words) in [
         (&["remove", "often"][..], 64, "there is no entry often"),
         (
@@ -96,7 +107,6 @@ async fn entries_are_added_listed_paused_run_and_removed() {
     ] {
         schedule(&space, line).await.assert_sentence(code, words);
     }
-    broker.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ async fn ten_thousand_entries_are_fired_by_one_scheduler() {
             lags.push(times[0] - tick * 1000);
         }
     }
-    let seconds = usize::try_from(measured.count()).expect("few");
+    let seconds = measured.count();
     let least = seconds * (ENTRIES / 60);
     assert!(
         lags.len() >= least,

@@ -121,6 +121,30 @@ async fn every_no_is_either_lasting_or_not_and_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn sound_that_no_endpoint_takes_is_not_sent() {
+    let models = Models::start([heard()], []).await;
+    let place = Scratch::new(&std::env::temp_dir(), "sapari-calls").expect("writable");
+    let sound = sound(&place);
+    let file = std::fs::File::options().write(true).open(&sound);
+    // Nothing is written: the file is a hole.
+    let grown = file.and_then(|file| file.set_len(sapari_services::Whisper::MAX_SOUND + 1));
+    grown.expect("writable");
+    let call = ClipCall {
+        clip_file_uuid: Uuid::nil(),
+        cancel: &CancellationToken::new(),
+    };
+    let error = transcribed(&models, call, &sound)
+        .await
+        .expect_err("too large");
+    assert!(error.is_permanent(), "{error}");
+    assert!(
+        error.to_string().contains("cut the clip into parts"),
+        "{error}"
+    );
+    assert!(models.asked("/audio/transcriptions").is_empty());
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_answers_ends_with_its_task() {
     let cancel = CancellationToken::new();
     let models = Models::start([Says::Silence], []).await;

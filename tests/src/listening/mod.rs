@@ -77,6 +77,25 @@ impl Studio {
         Self { place, order }
     }
 
+    /// With a quarter of an hour and more of a tone in the place of the sample.
+    fn with_a_long_clip() -> Self {
+        let studio = Self::new();
+        let clip = studio
+            .place
+            .dir()
+            .join("storage")
+            .join(&studio.order.clip_key);
+        let tone = "sine=frequency=440:sample_rate=16000:duration=900";
+        let made = std::process::Command::new("ffmpeg")
+            .args(["-v", "error", "-y", "-f", "lavfi", "-i", tone])
+            .args(["-c:a", "aac", "-b:a", "32k"])
+            .arg(clip)
+            .output();
+        let made = made.expect("ffmpeg is installed");
+        assert!(made.status.success(), "{made:?}");
+        studio
+    }
+
     /// Without models.
     fn listener(&self) -> Listener {
         let storage = format!("file://{}", self.place.dir().join("storage").display());

@@ -179,3 +179,24 @@ async fn the_budget_is_held_before_the_call() {
     );
     assert!(models.asked("/audio/transcriptions").is_empty());
 }
+
+#[tokio::test]
+async fn a_long_clip_goes_out_compressed() {
+    let studio = Studio::with_a_long_clip();
+    let models = Models::start([heard()], []).await;
+    let analysed = studio
+        .analyse(studio.listener().with_whisper(whisper(&models)))
+        .await;
+    let analysis = analysed.result.expect("it has an output");
+    assert!(
+        (analysis.source_seconds - 900.0).abs() < 1.0,
+        "{analysis:?}"
+    );
+    let [asked] = &models.asked("/audio/transcriptions")[..] else {
+        panic!("one call")
+    };
+    let file = "filename=\"audio.ogg\"\r\nContent-Type: audio/ogg\r\n\r\nOggS";
+    assert!(asked.body.contains(file));
+    let compressed = "│  ├─ ext.ffmpeg.compress_speech [client]";
+    assert!(analysed.tree.contains(compressed), "{}", analysed.tree);
+}

@@ -73,7 +73,14 @@ publish analyze_project [producer]
    │  │  └─ ext.ffmpeg.extract_audio [client]
    │  ├─ step.detect_silences  step.attempt=1 step.outcome=done
    │  │  └─ ext.ffmpeg.detect_silences [client]
-   │  └─ step.create_edits  step.attempt=1 step.outcome=done
+   │  ├─ step.transcribe  step.attempt=1 step.outcome=skipped
+   │  ├─ step.detect_false_starts  step.attempt=0 step.outcome=skipped
+   │  ├─ step.split_transcript  step.attempt=0 step.outcome=skipped
+   │  ├─ step.improve_transcript  step.attempt=0 step.outcome=skipped
+   │  ├─ step.censor_profanity  step.attempt=0 step.outcome=skipped
+   │  ├─ step.validate_edits  step.attempt=1 step.outcome=done
+   │  ├─ step.create_edits  step.attempt=1 step.outcome=done
+   │  └─ step.update_project  step.attempt=1 step.outcome=done
    │     └─ ext.storage.put_bytes [client]
    └─ publish render_export [producer]
       ├─ taskiq.render_export [consumer] @sapari-render  taskiq.attempt=1 taskiq.outcome=retry  ✗ StorageError

@@ -57,6 +57,35 @@ async fn the_sound_is_what_speech_recognition_wants() {
 }
 
 #[tokio::test]
+async fn compressed_speech_is_small_and_keeps_its_times() {
+    let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
+    let probe = ffmpeg.probe(call(&cancel), &interview()).await.unwrap();
+    let found = silences(&ffmpeg, &scratch, &probe).await;
+    let (wav, ogg) = (
+        scratch.path("sound.wav").unwrap(),
+        scratch.path("sound.ogg").unwrap(),
+    );
+    let compressed = ffmpeg.compress_speech(call(&cancel), &wav, &ogg).await;
+    compressed.unwrap();
+    let bytes = |path: &Path| std::fs::metadata(path).unwrap().len();
+    assert!(bytes(&ogg) * 5 < bytes(&wav), "{} bytes", bytes(&ogg));
+    let settings = SilenceSettings::default();
+    let same = ffmpeg
+        .detect_silences(call(&cancel), &ogg, settings)
+        .await
+        .unwrap();
+    assert_eq!(same.len(), found.len(), "{same:?}");
+    let limit = Duration::from_millis(100);
+    for (same, found) in same.iter().zip(&found) {
+        let moved = same
+            .from
+            .abs_diff(found.from)
+            .max(same.to.abs_diff(found.to));
+        assert!(moved <= limit, "{same:?} was {found:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_silences_of_the_sample() {
     let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
     let probe = ffmpeg.probe(call(&cancel), &interview()).await.unwrap();

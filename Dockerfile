@@ -11,10 +11,10 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked \
-        -p sapari-cli -p sapari-worker -p sapari-analysis -p sapari-render -p sapari-email -p sapari-download -p sapari-proxy -p sapari-scheduler \
+        -p sapari-cli -p sapari-worker -p sapari-analysis -p sapari-render -p sapari-email -p sapari-download -p sapari-proxy -p sapari-asset-edit -p sapari-scheduler \
     && mkdir /programs \
     && cp target/release/sapari target/release/sapari-worker target/release/sapari-analysis target/release/sapari-render \
-        target/release/sapari-email target/release/sapari-download target/release/sapari-proxy target/release/sapari-scheduler /programs/
+        target/release/sapari-email target/release/sapari-download target/release/sapari-proxy target/release/sapari-asset-edit target/release/sapari-scheduler /programs/
 
 # The same Debian as above: the programs are linked against its C library.
 FROM debian:bookworm-slim

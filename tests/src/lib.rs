@@ -14,6 +14,8 @@ mod faults;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod proxy;

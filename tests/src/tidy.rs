@@ -203,6 +203,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/workers/analysis/src/improve.rs",
         "crates/workers/analysis/src/profanity.rs",
         "crates/workers/analysis/src/edits.rs",
+        "crates/services/src/ext/ffmpeg/loudness.rs",
     ];
     let reads_json = [
         "crates/services/src/ext/ffmpeg/probe_json.rs",
@@ -238,6 +239,7 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
         })
         .into_plan(),
         sapari_proxy::worker(media.clone()).into_plan(),
+        sapari_asset_edit::worker(media.clone()).into_plan(),
         sapari_render::worker(media).into_plan(),
         sapari_email::worker(post).into_plan(),
     ];

@@ -40,6 +40,66 @@ pub fn total(segments: &[Segment]) -> Duration {
     segments.iter().map(Segment::length).sum()
 }
 
+/// Where a moment of a recording stands once only `keep` is left of it, which is ordered and does
+/// not overlap. A moment that is cut stands where the cut is.
+#[must_use]
+pub fn after_cuts(time: Duration, keep: &[Segment]) -> Duration {
+    let before = keep.iter().map(|segment| Segment {
+        from: segment.from.min(time),
+        to: segment.to.min(time),
+    });
+    before.map(|segment| segment.length()).sum()
+}
+
+/// A list ends a little after its clip does when somebody measured otherwise: that much is let pass.
+const BEYOND: Duration = Duration::from_millis(500);
+
+/// Why a list of what to keep is no such list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CutFault {
+    /// Nothing is kept.
+    #[error("the edit list keeps nothing of the clip: there is nothing to render")]
+    Nothing,
+    /// A segment ends before it begins.
+    #[error("the edit list has a segment that begins at {:.3} s and ends before, at {:.3} s", .0.from.as_secs_f64(), .0.to.as_secs_f64())]
+    Backwards(Segment),
+    /// Two segments share a stretch, or come in the wrong order.
+    #[error("the edit list keeps what comes at {:.3} s after what ends at {:.3} s: its segments overlap or are out of order", .1.from.as_secs_f64(), .0.to.as_secs_f64())]
+    Overlap(Segment, Segment),
+    /// A segment is not within the clip.
+    #[error("the edit list keeps {:.3} s to {:.3} s of a clip that is {:.3} s long", .0.from.as_secs_f64(), .0.to.as_secs_f64(), .1.as_secs_f64())]
+    Outside(Segment, Duration),
+}
+
+/// The segments to keep of a recording of `duration`, without empty ones, if they are a list that can be rendered.
+///
+/// # Errors
+///
+/// See [`CutFault`]: no retry heals it.
+pub fn checked(keep: &[Segment], duration: Duration) -> Result<Vec<Segment>, CutFault> {
+    if let Some(backwards) = keep.iter().find(|segment| segment.to < segment.from) {
+        return Err(CutFault::Backwards(*backwards));
+    }
+    if let Some(pair) = keep.windows(2).find(|pair| pair[1].from < pair[0].to) {
+        return Err(CutFault::Overlap(pair[0], pair[1]));
+    }
+    let end = duration + BEYOND;
+    let outside = |segment: &&Segment| segment.from > duration || segment.to > end;
+    if let Some(segment) = keep.iter().find(outside) {
+        return Err(CutFault::Outside(*segment, duration));
+    }
+    let within = keep.iter().map(|segment| Segment {
+        from: segment.from,
+        to: segment.to.min(duration),
+    });
+    let kept: Vec<Segment> = within.filter(|segment| segment.from < segment.to).collect();
+    if kept.is_empty() {
+        return Err(CutFault::Nothing);
+    }
+    Ok(kept)
+}
+
 /// How silences become cuts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutSettings {

@@ -5,6 +5,7 @@
 //! every outbound call runs in its own `ext.<service>.<op>` span. It retries nothing either; its
 //! errors say with `is_permanent()` whether a retry could heal them.
 
+pub mod captions;
 pub mod cuts;
 pub mod ext;
 mod hash;
@@ -15,10 +16,12 @@ mod redact;
 pub mod scratch;
 mod waveform;
 
-pub use cuts::{CutSettings, Segment, Silence, keep_segments, total};
+pub use captions::Cue;
+pub use cuts::{CutFault, CutSettings, Segment, Silence, after_cuts, keep_segments, total};
 pub use ext::ffmpeg::{
-    AudioStream, ClipCall, CutJob, Encoding, Ffmpeg, FrameRate, MediaError, MediaSource, Probe,
-    ProxyJob, SilenceSettings, Sprite, VideoStream, WebPlan,
+    AssetCall, AudioStream, ClipCall, Codec, CutJob, Encoding, Ffmpeg, FrameRate, Gain, Look,
+    Loudness, MediaError, MediaSource, Muted, PictureFormat, PictureJob, Probe, ProxyJob,
+    SilenceSettings, SoundFormat, Sprite, VideoStream, WebPlan,
 };
 pub use ext::http::{
     AddressRule, BadNetwork, FetchError, FetchJob, FetchLimits, Fetched, Http, Network,

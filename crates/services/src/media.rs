@@ -85,6 +85,9 @@ impl Dependencies for Media {
         let storage = Storage::open(&url).map_err(|error| LoadError::new(STORAGE_URL, error))?;
         let scratch_root = settings.get(SCRATCH_DIR).map(PathBuf::from);
         let scratch_root = scratch_root.unwrap_or_else(|| std::env::temp_dir().join("sapari"));
+        // Child processes may run in other directories.
+        let scratch_root = std::path::absolute(scratch_root);
+        let scratch_root = scratch_root.map_err(|error| LoadError::new(SCRATCH_DIR, error))?;
         Ok(Self::new(Ffmpeg::in_path(), storage, scratch_root))
     }
 

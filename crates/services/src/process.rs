@@ -76,6 +76,13 @@ impl ChildProcess {
         self
     }
 
+    /// Runs it in this directory: relative names among its arguments are then names there.
+    #[must_use]
+    pub fn current_dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// Sets how long the process may take to end after SIGTERM before SIGKILL.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {

@@ -2,6 +2,7 @@
 //! need not link what runs it.
 
 mod analysis;
+mod asset_edit;
 mod download;
 mod edits;
 mod email;
@@ -11,11 +12,17 @@ mod role;
 mod upkeep;
 
 pub use analysis::{Analysis, AnalyzeProject};
+pub use asset_edit::{
+    AudioFormat, ExtractAudio, ImageFormat, NormalizeImage, StoredImage, StoredRecording, TrimAsset,
+};
 pub use download::{ClipArtifacts, DownloadMedia, Downloaded, ProcessClipArtifacts};
 pub use edits::{Caption, EditList, Kept, Muted};
 pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use proxy::{MakeProxy, ProxyManifest, Thumbnails};
-pub use render::{ExportManifest, RenderExport};
+pub use render::{
+    CaptionsAs, CleanedUp, CleanupExpiredExports, ExportManifest, ExportSettings, MutedAs, Preview,
+    RenderExport, RenderPreview, Resolution, VideoCodec,
+};
 pub use role::Role;
 pub use upkeep::{PruneResults, RescueStuckTasks, Rescued};
 
@@ -55,6 +62,11 @@ pub fn catalogue() -> Vec<Declared> {
         Declared::of::<PruneResults>(),
         Declared::of::<RescueStuckTasks>(),
         Declared::of::<RenderExport>(),
+        Declared::of::<RenderPreview>(),
+        Declared::of::<CleanupExpiredExports>(),
+        Declared::of::<TrimAsset>(),
+        Declared::of::<ExtractAudio>(),
+        Declared::of::<NormalizeImage>(),
         Declared::of::<SendEmail>(),
     ]
 }

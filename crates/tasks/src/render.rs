@@ -15,6 +15,126 @@ pub struct RenderExport {
     pub export_uuid: Uuid,
     /// The project whose edit list is rendered.
     pub project_uuid: Uuid,
+    /// How it is to look and sound.
+    #[serde(default)]
+    pub settings: ExportSettings,
+}
+
+/// Renders a small version of what an export of a project would be, fast, in place of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenderPreview {
+    /// The project whose edit list is rendered.
+    pub project_uuid: Uuid,
+    /// As the export's; resolution and codec are the preview's own.
+    #[serde(default)]
+    pub settings: ExportSettings,
+}
+
+/// Deletes the exports and previews that have lain in storage for longer than they are kept. Kicked by a timetable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanupExpiredExports {
+    /// How many days exports are kept, at least 1.
+    #[serde(default = "usual_days")]
+    pub keep_days: u32,
+}
+
+/// What a cleanup came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanedUp {
+    /// How many objects were deleted.
+    pub deleted: usize,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// Whether there may be more: a run deletes so many and leaves the rest to the next.
+    pub is_more: bool,
+}
+
+fn usual_days() -> u32 {
+    30
+}
+
+impl Default for CleanupExpiredExports {
+    fn default() -> Self {
+        Self {
+            keep_days: usual_days(),
+        }
+    }
+}
+
+/// How an export looks and sounds. By default as the clip does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExportSettings {
+    /// What is heard where the edit list mutes.
+    pub muted: MutedAs,
+    /// The loudness that it is brought to, in LUFS from -36 to -6: -14 is usual for the web, -23 for television.
+    pub loudness_lufs: Option<i8>,
+    /// What becomes of the edit list's captions.
+    pub captions: CaptionsAs,
+    /// How large the pictures are at most.
+    pub resolution: Resolution,
+    /// How the pictures are encoded.
+    pub codec: VideoCodec,
+}
+
+/// What is heard where the edit list mutes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MutedAs {
+    /// Nothing.
+    #[default]
+    Silence,
+    /// A tone.
+    Bleep,
+}
+
+/// What becomes of the captions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptionsAs {
+    /// They are left out.
+    #[default]
+    None,
+    /// Part of the pictures.
+    Burnt,
+    /// A SubRip file beside the export.
+    Srt,
+    /// A WebVTT file beside the export.
+    Vtt,
+}
+
+/// How large the pictures are at most: how many pixels their shorter side has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolution {
+    /// As the clip's.
+    #[default]
+    #[serde(rename = "source")]
+    Source,
+    /// 2160 pixels.
+    #[serde(rename = "2160p")]
+    P2160,
+    /// 1080 pixels.
+    #[serde(rename = "1080p")]
+    P1080,
+    /// 720 pixels.
+    #[serde(rename = "720p")]
+    P720,
+    /// 480 pixels.
+    #[serde(rename = "480p")]
+    P480,
+}
+
+/// How the pictures are encoded. The file is an MP4 with AAC in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VideoCodec {
+    /// Plays everywhere.
+    #[default]
+    H264,
+    /// Half the size, not in every browser.
+    H265,
+    /// Smaller still, slow to make.
+    Av1,
 }
 
 /// What was rendered, and where it lies.
@@ -30,6 +150,22 @@ pub struct ExportManifest {
     pub seconds: f64,
     /// How many segments of the clip it is made of.
     pub segments: usize,
+    /// Where the file of its captions lies in storage, if one was asked for.
+    #[serde(default)]
+    pub captions_key: Option<String>,
+}
+
+/// A preview as it was rendered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The project.
+    pub project_uuid: Uuid,
+    /// Where the video lies in storage.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its length in seconds.
+    pub seconds: f64,
 }
 
 impl Task for RenderExport {
@@ -50,9 +186,110 @@ impl Task for RenderExport {
 }
 
 impl RenderExport {
+    /// An export that looks and sounds as the clip does.
+    #[must_use]
+    pub fn new(export_uuid: Uuid, project_uuid: Uuid) -> Self {
+        Self {
+            export_uuid,
+            project_uuid,
+            settings: ExportSettings::default(),
+        }
+    }
+
     /// Where the rendered video lies in storage.
     #[must_use]
     pub fn key(&self) -> String {
         format!("exports/{}.mp4", self.export_uuid)
+    }
+
+    /// Where the file of its captions lies in storage, if one is asked for.
+    #[must_use]
+    pub fn captions_key(&self) -> Option<String> {
+        let extension = match self.settings.captions {
+            CaptionsAs::None | CaptionsAs::Burnt => return None,
+            CaptionsAs::Srt => "srt",
+            CaptionsAs::Vtt => "vtt",
+        };
+        Some(format!("exports/{}.{extension}", self.export_uuid))
+    }
+}
+
+impl Task for RenderPreview {
+    const NAME: &'static str = "render_preview";
+    const QUEUE: Queue = Role::Render.queue();
+    const POLICY: Policy = Policy::DEFAULT
+        .attempts(2)
+        .timeout(minutes(10))
+        .priority(Priority::Low);
+    type Output = Preview;
+
+    fn correlation(&self) -> Vec<(&'static str, String)> {
+        vec![("project_uuid", self.project_uuid.to_string())]
+    }
+}
+
+impl RenderPreview {
+    /// Where a project's preview lies in storage.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("previews/{}.mp4", self.project_uuid)
+    }
+}
+
+impl Task for CleanupExpiredExports {
+    const NAME: &'static str = "cleanup_expired_exports";
+    const QUEUE: Queue = Role::Render.queue();
+    const POLICY: Policy = Policy::DEFAULT
+        .attempts(3)
+        .timeout(minutes(20))
+        .priority(Priority::Low);
+    type Output = CleanedUp;
+}
+
+impl Resolution {
+    /// How many pixels the shorter side has at most; none for no limit.
+    #[must_use]
+    pub const fn short_side(self) -> Option<u32> {
+        match self {
+            Self::Source => None,
+            Self::P2160 => Some(2160),
+            Self::P1080 => Some(1080),
+            Self::P720 => Some(720),
+            Self::P480 => Some(480),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kick_of_before_there_were_settings_is_still_read() {
+        let old = r#"{"export_uuid": "018f2a3e-0000-7000-8000-000000000001",
+            "project_uuid": "018f2a3e-0000-7000-8000-000000000002"}"#;
+        let task: RenderExport = serde_json::from_str(old).unwrap();
+        assert_eq!(task, RenderExport::new(task.export_uuid, task.project_uuid));
+    }
+
+    #[test]
+    fn a_timetable_needs_to_say_nothing() {
+        let task: CleanupExpiredExports = serde_json::from_str("{}").unwrap();
+        assert_eq!(task, CleanupExpiredExports::default());
+    }
+
+    #[test]
+    fn settings_are_written_as_people_say_them() {
+        let text = r#"{"muted": "bleep", "loudness_lufs": -14, "captions": "srt", "resolution": "720p", "codec": "h265"}"#;
+        let settings: ExportSettings = serde_json::from_str(text).unwrap();
+        let expected = ExportSettings {
+            muted: MutedAs::Bleep,
+            loudness_lufs: Some(-14),
+            captions: CaptionsAs::Srt,
+            resolution: Resolution::P720,
+            codec: VideoCodec::H265,
+        };
+        assert_eq!(settings, expected);
+        assert!(serde_json::from_str::<ExportSettings>(r#"{"codec": "theora"}"#).is_err());
     }
 }

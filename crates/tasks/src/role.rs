@@ -20,16 +20,19 @@ pub enum Role {
     Render,
     /// Sends mails.
     Email,
+    /// Edits single assets.
+    AssetEdit,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Analysis,
         Self::Download,
         Self::Proxy,
         Self::Render,
         Self::Email,
+        Self::AssetEdit,
     ];
 
     /// The role's name as people type it, and as its queue is called.
@@ -41,6 +44,7 @@ impl Role {
             Self::Proxy => "proxy",
             Self::Render => "render",
             Self::Email => "email",
+            Self::AssetEdit => "asset-edit",
         }
     }
 
@@ -48,7 +52,9 @@ impl Role {
     #[must_use]
     pub const fn queue(self) -> Queue {
         match self {
-            Self::Analysis | Self::Render => Queue::named(self.as_str()).levels(4),
+            Self::Analysis | Self::Render | Self::AssetEdit => {
+                Queue::named(self.as_str()).levels(4)
+            }
             Self::Download | Self::Proxy | Self::Email => Queue::named(self.as_str()),
         }
     }
@@ -105,6 +111,9 @@ impl Process for Role {
             Self::Proxy => "Runs the proxy worker: makes light copies of clips",
             Self::Render => "Runs the render worker: cuts, encodes and stores exports",
             Self::Email => "Runs the email worker: sends mails, each made from a template",
+            Self::AssetEdit => {
+                "Runs the asset-edit worker: trims assets, takes their sound, normalizes pictures"
+            }
         }
     }
 }

@@ -83,6 +83,7 @@ async fn kill_9_during_apply_cuts_and_neither_probe_nor_download_is_repeated() {
     let expected = steps(&[
         ("probe_clips", "resumed"),
         ("download_clips", "resumed"),
+        ("measure_loudness", "skipped"),
         ("apply_cuts", "done"),
         ("upload_export", "done"),
     ]);
@@ -103,6 +104,7 @@ async fn kill_9_during_apply_cuts_and_another_machine_only_downloads_again() {
     let expected = steps(&[
         ("probe_clips", "resumed"),
         ("download_clips", "done"),
+        ("measure_loudness", "skipped"),
         ("apply_cuts", "done"),
         ("upload_export", "done"),
     ]);

@@ -91,6 +91,7 @@ publish analyze_project [producer]
       │     │  └─ ext.ffmpeg.probe [client]
       │     ├─ step.download_clips  step.attempt=1 step.outcome=done
       │     │  └─ ext.storage.get_file [client]
+      │     ├─ step.measure_loudness  step.attempt=1 step.outcome=skipped
       │     ├─ step.apply_cuts  step.attempt=1 step.outcome=done
       │     │  └─ ext.ffmpeg.render [client]
       │     ├─ step.upload_export  step.attempt=1 step.outcome=failed  ✗ StorageError
@@ -103,6 +104,7 @@ publish analyze_project [producer]
          └─ render.pipeline
             ├─ step.probe_clips  step.attempt=0 step.outcome=resumed
             ├─ step.download_clips  step.attempt=0 step.outcome=resumed
+            ├─ step.measure_loudness  step.attempt=1 step.outcome=skipped
             ├─ step.apply_cuts  step.attempt=0 step.outcome=resumed
             └─ step.upload_export  step.attempt=1 step.outcome=done
                └─ ext.storage.put_file [client]

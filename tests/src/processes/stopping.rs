@@ -92,10 +92,7 @@ fn long_render(space: &Space, seconds: u32) -> RenderExport {
     let file = space.path("tmp/edits.json");
     std::fs::write(&file, serde_json::to_vec(&edits).expect("JSON")).expect("writable");
     space.store(&EditList::key(project_uuid), &file);
-    RenderExport {
-        export_uuid: Uuid::new_v4(),
-        project_uuid,
-    }
+    RenderExport::new(Uuid::new_v4(), project_uuid)
 }
 
 #[tokio::test(flavor = "multi_thread")]

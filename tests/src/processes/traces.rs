@@ -47,10 +47,8 @@ async fn one_trace_across_three_processes() {
     spans.assert_services();
     spans.assert_queue_hops(&analysed);
     spans.assert_bodies(&order);
-    let export = RenderExport {
-        export_uuid: order.export_uuid.expect("asked for"),
-        project_uuid: order.project_uuid,
-    };
+    let export_uuid = order.export_uuid.expect("asked for");
+    let export = RenderExport::new(export_uuid, order.project_uuid);
     film(&space.object(&export.key())).assert_cut_interview();
 }
 

@@ -13,7 +13,7 @@ fn floor(package: &str) -> Option<u8> {
         "sapari-tasks" => Some(2),
         "sapari-services" => Some(3),
         "sapari-analysis" | "sapari-download" | "sapari-email" | "sapari-render" => Some(4),
-        "sapari-proxy" | "sapari-scheduler" => Some(4),
+        "sapari-asset-edit" | "sapari-proxy" | "sapari-scheduler" => Some(4),
         // They host the roles: the only processes that use others.
         "sapari-worker" | "sapari-cli" => Some(5),
         // Measures the runtime from outside, with tasks of its own.

@@ -163,3 +163,64 @@ proptest! {
         prop_assert!(whole || kept.iter().all(|s| s.length() >= settings.min_keep));
     }
 }
+
+#[test]
+fn what_is_no_list_of_segments_is_said() {
+    let clip = Duration::from_millis(10_000);
+    let at = |from: u64, to: u64| Segment {
+        from: Duration::from_millis(from),
+        to: Duration::from_millis(to),
+    };
+    let good: [(&[Segment], &[Segment]); 3] = [
+        (&[at(0, 10_000)], &[at(0, 10_000)]),
+        (&[at(0, 10_400)], &[at(0, 10_000)]),
+        (
+            &[at(0, 10), at(10, 10), at(10, 20)],
+            &[at(0, 10), at(10, 20)],
+        ),
+    ];
+    for (keep, expected) in good {
+        assert_eq!(checked(keep, clip).as_deref(), Ok(expected));
+    }
+    let bad: [(&[Segment], CutFault); 6] = [
+        (&[], CutFault::Nothing),
+        (&[at(5, 5)], CutFault::Nothing),
+        (&[at(9, 5)], CutFault::Backwards(at(9, 5))),
+        (
+            &[at(0, 9), at(8, 10)],
+            CutFault::Overlap(at(0, 9), at(8, 10)),
+        ),
+        (&[at(0, 10_501)], CutFault::Outside(at(0, 10_501), clip)),
+        (
+            &[at(10_001, 10_100)],
+            CutFault::Outside(at(10_001, 10_100), clip),
+        ),
+    ];
+    for (keep, expected) in bad {
+        assert_eq!(checked(keep, clip), Err(expected));
+        assert!(!expected.to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn a_moment_after_the_cuts() {
+    let at = |from: u64, to: u64| Segment {
+        from: Duration::from_millis(from),
+        to: Duration::from_millis(to),
+    };
+    let keep = [at(1000, 2000), at(5000, 6000)];
+    for (time, expected) in [
+        (0, 0),
+        (1000, 0),
+        (1500, 500),
+        (3000, 1000),
+        (5500, 1500),
+        (9000, 2000),
+    ] {
+        assert_eq!(
+            after_cuts(Duration::from_millis(time), &keep),
+            Duration::from_millis(expected),
+            "{time}"
+        );
+    }
+}

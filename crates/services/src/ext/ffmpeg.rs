@@ -4,9 +4,15 @@
 //! nothing about cuts (see [`crate::cuts`]), retries nothing, and links no FFmpeg library: a
 //! process can be killed, a library call cannot.
 
+mod asset;
 mod audio;
 mod error;
 mod filter;
+mod image;
+mod image_header;
+mod look;
+mod loudness;
+mod mutes;
 mod pictures;
 mod probe;
 mod probe_json;
@@ -33,7 +39,11 @@ use uuid::Uuid;
 use crate::part::PartFile;
 use crate::process::{ChildProcess, Exit, ProcessError};
 
+pub use asset::{AssetCall, SoundFormat};
 pub use error::MediaError;
+pub use image::{PictureFormat, PictureJob};
+pub use look::{Codec, Look, Muted};
+pub use loudness::{Gain, Loudness};
 pub use pictures::Sprite;
 pub use probe_json::{AudioStream, Encoding, FrameRate, Probe, VideoStream};
 pub use proxy::ProxyJob;
@@ -143,6 +153,17 @@ fn explained(source: &MediaSource, error: ProcessError) -> MediaError {
         _ => None,
     };
     told.unwrap_or(MediaError::Process(error))
+}
+
+/// What ffmpeg calls success although its input just ended, as an upload that was cut off does.
+fn damaged(source: &MediaSource, stderr: &str) -> Result<(), MediaError> {
+    if !stderr.contains("partial file") {
+        return Ok(());
+    }
+    Err(MediaError::Unsupported {
+        name: source.name(),
+        reason: "it is damaged or cut off".to_owned(),
+    })
 }
 
 /// Gives a finished output its own name.

@@ -1,11 +1,12 @@
 //! Object storage: a directory, a bucket, or memory behind one type.
 //!
-//! Every call runs in its `ext.storage.<op>` span with the subject it is for. It deliberately has
-//! no listing and no deletion yet, no caching, and no permissions of its own: whoever has a
+//! Every call runs in its `ext.storage.<op>` span with the subject it is for. It deliberately lists
+//! only what is old, has no caching, and no permissions of its own: whoever has a
 //! [`Storage`] may read and write under its prefix.
 
 mod error;
 mod key;
+mod old;
 mod open;
 mod subject;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use sapari_telemetry::Traced;
 
 pub use error::{Cause, StorageError};
+pub use old::{Old, OldObjects};
 pub use subject::Subject;
 
 use super::ffmpeg::MediaSource;

@@ -26,10 +26,7 @@ pub async fn analyze_project(
     let found = report.output?;
     let render_task_id = match args.export_uuid {
         Some(export_uuid) => {
-            let render = RenderExport {
-                export_uuid,
-                project_uuid: args.project_uuid,
-            };
+            let render = RenderExport::new(export_uuid, args.project_uuid);
             Some(
                 cx.tasks()
                     .kick(render)

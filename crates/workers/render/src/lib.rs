@@ -1,10 +1,14 @@
-//! The render role: cuts, encodes and stores exports. Its handlers, its pipeline, its process.
+//! The render role: cuts, encodes and stores exports and previews of them. Its handlers, its pipelines, its process.
 //! What to cut is not its decision: it renders the edit list that analysis stored.
 
+mod cleanup;
+mod order;
 mod pipeline;
+mod steps;
 mod tasks;
 
-pub use tasks::render_export;
+pub use cleanup::cleanup_expired_exports;
+pub use tasks::{render_export, render_preview};
 
 use sapari_runtime::worker::Worker;
 use sapari_services::Media;
@@ -15,6 +19,9 @@ use sapari_tasks::Role;
 pub fn worker(media: Media) -> Worker<Media> {
     Worker::new(Role::Render.queue(), media)
         .task::<render_export>()
+        .task::<render_preview>()
+        .task::<cleanup_expired_exports>()
         .pipeline(pipeline::render().describe())
+        .pipeline(pipeline::preview().describe())
         .slots(1)
 }

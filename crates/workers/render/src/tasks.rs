@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use sapari_runtime::error::ErrorKind;
+use sapari_runtime::pipeline::Pipeline;
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
-use sapari_tasks::{ExportManifest, RenderExport};
+use sapari_tasks::{ExportManifest, Preview, RenderExport, RenderPreview};
 
-use crate::pipeline::{Tools, render};
+use crate::order::Order;
+use crate::pipeline::{Tools, preview, render};
+use crate::steps::Stored;
 
 /// Cuts, encodes and uploads one export. Running it twice gives the same object under the same key.
 #[task]
@@ -16,13 +19,49 @@ pub async fn render_export(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ExportManifest> {
+    let order = Order::export(&args)?;
+    let stored = run(render(), &cx, (media, order), args.clone()).await?;
+    Ok(ExportManifest {
+        export_uuid: args.export_uuid,
+        key: args.key(),
+        bytes: stored.bytes,
+        seconds: stored.seconds,
+        segments: stored.segments,
+        captions_key: args.captions_key(),
+    })
+}
+
+/// The same, small and fast: to be looked at before an export is asked for.
+#[task]
+pub async fn render_preview(
+    args: RenderPreview,
+    cx: TaskContext,
+    State(media): State<Media>,
+) -> TaskResult<Preview> {
+    let order = Order::preview(&args)?;
+    let stored = run(preview(), &cx, (media, order), args.clone()).await?;
+    Ok(Preview {
+        project_uuid: args.project_uuid,
+        key: args.key(),
+        bytes: stored.bytes,
+        seconds: stored.seconds,
+    })
+}
+
+async fn run<In: Task + Clone>(
+    pipeline: Pipeline<In, Tools, Stored>,
+    cx: &TaskContext,
+    (media, order): (Media, Order),
+    args: In,
+) -> TaskResult<Stored> {
     let scratch = Arc::new(media.scratch_of("render", cx.id().as_str()).await?);
     let tools = Tools {
         scratch: Arc::clone(&scratch),
         media,
+        order,
     };
-    let done = render().run(&cx, tools, args).await;
-    if done.as_ref().is_err_and(|error| comes_again(&cx, error)) {
+    let done = pipeline.run(cx, tools, args).await;
+    if done.as_ref().is_err_and(|error| comes_again(cx, error)) {
         scratch.leave();
     }
     done

@@ -13,5 +13,6 @@ fn main() -> ExitCode {
         Program::new(Role::Proxy, sapari_proxy::worker),
         Program::new(Role::Render, sapari_render::worker),
         Program::new(Role::Email, sapari_email::worker),
+        Program::new(Role::AssetEdit, sapari_asset_edit::worker),
     ])
 }

@@ -7,11 +7,11 @@ use std::path::Path;
 use sapari_telemetry::{Traced, ext_span};
 
 use super::progress::Progress;
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep};
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, damaged, explained, file_arg, keep};
 use crate::part::PartFile;
 
 /// Fills gaps, and a late start, with silence: times in the WAV are then times in the recording.
-const ON_THE_TIMELINE: &str = "aresample=async=1:first_pts=0";
+pub(super) const ON_THE_TIMELINE: &str = "aresample=async=1:first_pts=0";
 
 impl Ffmpeg {
     /// Writes the sound of `source` to `to`, as WAV with 16 kHz, mono, 16 bit (about 1.9 MB per
@@ -24,7 +24,8 @@ impl Ffmpeg {
     ///
     /// # Errors
     ///
-    /// [`MediaError::NoAudio`] if `probe` found no sound, or as [`Ffmpeg::probe`].
+    /// [`MediaError::NoAudio`] if `probe` found no sound, [`MediaError::Unsupported`] if `source` is cut
+    /// off, or as [`Ffmpeg::probe`].
     pub async fn extract_audio(
         &self,
         call: ClipCall<'_>,
@@ -55,7 +56,8 @@ impl Ffmpeg {
         let part = PartFile::of(to);
         let mut fractions = Progress::towards(probe.duration);
         let stream = format!("0:{}", audio.index);
-        self.ffmpeg()
+        let said = self
+            .ffmpeg()
             .args(source.input_args())
             .args(["-map", &stream, "-af", ON_THE_TIMELINE])
             .args(["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le"])
@@ -69,6 +71,7 @@ impl Ffmpeg {
             })
             .await
             .map_err(|error| explained(source, error))?;
+        damaged(source, &said)?;
         keep(part, to).await?;
         if let Some(whole) = fractions.end() {
             progress(whole);

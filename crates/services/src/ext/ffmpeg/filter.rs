@@ -1,4 +1,4 @@
-//! The filter graph that keeps some segments of a recording and drops the rest.
+//! The filter graph that keeps some segments of a recording and drops the rest, and gives what is kept its look.
 //!
 //! It deliberately re-times every segment from its own start, not from its first frame: a frame
 //! that comes late in the source comes late in the output, and sound and picture stay together.
@@ -6,7 +6,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{FrameRate, Probe};
+use super::mutes;
+use super::{AudioStream, FrameRate, Gain, Look, Probe, VideoStream};
 use crate::cuts::Segment;
 
 /// The graph and the names of its outputs.
@@ -45,24 +46,34 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Builds the graph over input 0. `segments` must be ordered and not empty.
-pub(super) fn graph(probe: &Probe, segments: &[Segment]) -> Graph {
+pub(super) fn graph(probe: &Probe, segments: &[Segment], look: &Look<'_>) -> Graph {
     let video = probe
         .video
         .as_ref()
-        .map(|stream| Track::video(stream.index));
-    let audio = probe
-        .audio
-        .as_ref()
-        .map(|stream| Track::audio(stream.index));
+        .map(|stream| Track::video(stream, look));
+    let audio = probe.audio.as_ref().map(|stream| {
+        let finish = look.gain.map(Gain::filters);
+        Track::audio(stream, look, finish.unwrap_or_else(|| "anull".to_owned()))
+    });
     let tracks: Vec<Track> = [video, audio].into_iter().flatten().collect();
+    joined(&tracks, segments)
+}
+
+/// The graph of what is heard, without a gain, measured and put on stdout.
+pub(super) fn sound_alone(stream: &AudioStream, segments: &[Segment], look: &Look<'_>) -> Graph {
+    let measure = "ebur128=peak=true:metadata=1,ametadata=mode=print:file=-".to_owned();
+    joined(&[Track::audio(stream, look, measure)], segments)
+}
+
+fn joined(tracks: &[Track], segments: &[Segment]) -> Graph {
     let mut text = String::new();
-    for track in &tracks {
+    for track in tracks {
         track.push_split(&mut text, segments.len());
         for (number, segment) in segments.iter().enumerate() {
             track.push_trim(&mut text, number, *segment);
         }
     }
-    push_concat(&mut text, &tracks, segments.len());
+    push_concat(&mut text, tracks, segments.len());
     Graph {
         text,
         outputs: tracks.iter().map(|track| track.output).collect(),
@@ -72,51 +83,45 @@ pub(super) fn graph(probe: &Probe, segments: &[Segment]) -> Graph {
 /// How one kind of stream is named and filtered.
 struct Track {
     letter: char,
-    index: u32,
-    /// Before the split.
-    prepare: &'static str,
+    /// From the stream of the input to the split, which follows at once.
+    prepare: String,
     split: &'static str,
     trim: &'static str,
     set_pts: &'static str,
     /// After the concat.
-    finish: &'static str,
+    finish: String,
     output: &'static str,
 }
 
 impl Track {
-    fn video(index: u32) -> Self {
+    fn video(stream: &VideoStream, look: &Look<'_>) -> Self {
         Self {
             letter: 'v',
-            index,
-            prepare: "",
+            prepare: format!("[0:{}]", stream.index),
             split: "split",
             trim: "trim",
             set_pts: "setpts",
-            // x264 with 4:2:0 colour takes even sizes only.
-            finish: "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0,format=yuv420p",
+            finish: look.video_filters(stream),
             output: "[v]",
         }
     }
 
-    fn audio(index: u32) -> Self {
+    fn audio(stream: &AudioStream, look: &Look<'_>, finish: String) -> Self {
+        // Gaps, and a late start, become silence: else each would pull the rest forward.
+        let on_the_timeline = format!("[0:{}]aresample=async=1:first_pts=0,", stream.index);
         Self {
             letter: 'a',
-            index,
-            // Gaps, and a late start, become silence: else each would pull the rest forward.
-            prepare: "aresample=async=1:first_pts=0,",
+            prepare: mutes::muted(on_the_timeline, stream, look),
             split: "asplit",
             trim: "atrim",
             set_pts: "asetpts",
-            finish: "anull",
+            finish,
             output: "[a]",
         }
     }
 
     fn push_split(&self, out: &mut String, count: usize) {
-        push(
-            out,
-            format_args!("[0:{}]{}{}={count}", self.index, self.prepare, self.split),
-        );
+        push(out, format_args!("{}{}={count}", self.prepare, self.split));
         for number in 0..count {
             push(out, format_args!("[{}in{number}]", self.letter));
         }
@@ -168,13 +173,12 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-fn seconds(time: Duration) -> String {
+pub(super) fn seconds(time: Duration) -> String {
     format!("{}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AudioStream, VideoStream};
     use super::*;
 
     fn segment(from_us: u64, to_us: u64) -> Segment {
@@ -208,6 +212,7 @@ mod tests {
         let graph = graph(
             &probe(true, true),
             &[segment(0, 1_500_000), segment(2_000_001, 3_000_000)],
+            &Look::default(),
         );
         let expected = "\
 [0:0]split=2[vin0][vin1];
@@ -225,10 +230,10 @@ mod tests {
 
     #[test]
     fn a_missing_stream_is_left_out() {
-        let silent = graph(&probe(true, false), &[segment(0, 1)]);
+        let silent = graph(&probe(true, false), &[segment(0, 1)], &Look::default());
         assert!(!silent.text.contains("atrim") && silent.text.contains("concat=n=1:v=1:a=0[vall]"));
         assert_eq!(silent.outputs, ["[v]"]);
-        let blind = graph(&probe(false, true), &[segment(0, 1)]);
+        let blind = graph(&probe(false, true), &[segment(0, 1)], &Look::default());
         assert!(!blind.text.contains("]trim") && blind.text.contains("concat=n=1:v=0:a=1[aall]"));
         assert_eq!(blind.outputs, ["[a]"]);
     }
@@ -265,7 +270,7 @@ mod tests {
         #[test]
         fn every_segment_is_split_trimmed_and_joined_once(count in 1usize..40) {
             let segments: Vec<_> = (0..count as u64).map(|n| segment(n * 10, n * 10 + 5)).collect();
-            let text = graph(&probe(true, true), &segments).text;
+            let text = graph(&probe(true, true), &segments, &Look::default()).text;
             proptest::prop_assert_eq!(text.matches("]trim=").count(), count);
             proptest::prop_assert_eq!(text.matches("atrim=").count(), count);
             for label in (0..count).flat_map(|n| [format!("[v{n}]"), format!("[a{n}]"), format!("[vin{n}]")]) {

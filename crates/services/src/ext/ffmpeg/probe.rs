@@ -5,8 +5,10 @@
 use sapari_telemetry::{Traced, ext_span};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, probe_json};
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, VideoStream, explained, probe_json};
 
+/// A little more than 8K: whatever decodes it holds several pictures at once.
+const MAX_PIXELS: u64 = 36_000_000;
 const MAX_JSON: usize = 1024 * 1024;
 
 impl Ffmpeg {
@@ -19,7 +21,7 @@ impl Ffmpeg {
     /// # Errors
     ///
     /// [`MediaError::NotMedia`] for what is no recording (also an empty file or one cut off inside
-    /// its header), [`MediaError::Io`] for a missing file, or the failure of the process.
+    /// its header), [`MediaError::Unsupported`] for one with huge pictures, [`MediaError::Io`] for a missing file, or the failure of the process.
     pub async fn probe(
         &self,
         call: ClipCall<'_>,
@@ -49,9 +51,25 @@ impl Ffmpeg {
             .collect(cancel, MAX_JSON)
             .await
             .map_err(|error| explained(source, error))?;
-        probe_json::parse(&answer.stdout).map_err(|reason| MediaError::NotMedia {
+        let probe = probe_json::parse(&answer.stdout).map_err(|reason| MediaError::NotMedia {
             name: source.name(),
             reason,
-        })
+        })?;
+        match probe.video.as_ref().and_then(too_large) {
+            None => Ok(probe),
+            Some(reason) => Err(MediaError::Unsupported {
+                name: source.name(),
+                reason,
+            }),
+        }
     }
+}
+
+/// Said before anything of it is decoded.
+fn too_large(video: &VideoStream) -> Option<String> {
+    let VideoStream { width, height, .. } = video;
+    let pixels = u64::from(*width) * u64::from(*height);
+    (pixels > MAX_PIXELS).then(|| {
+        format!("its pictures have {width} x {height} pixels, and at most {MAX_PIXELS} are taken")
+    })
 }

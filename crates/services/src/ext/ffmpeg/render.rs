@@ -7,17 +7,22 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sapari_telemetry::{Traced, ext_span};
+use tokio_util::sync::CancellationToken;
 
 use super::filter::{self, Graph};
 use super::progress::{Progress, complete};
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep, version};
+use super::{
+    ClipCall, Codec, Ffmpeg, Look, MediaError, MediaSource, Probe, explained, file_arg, keep,
+    version,
+};
 use crate::cuts::{Segment, total};
 use crate::part::{PartFile, with_suffix};
+use crate::process::ChildProcess;
 
 /// A longer graph goes to ffmpeg in a file: one argument holds 128 KiB at most on Linux.
 pub(super) const MAX_GRAPH_ARG: usize = 32 * 1024;
 
-const VIDEO_CODEC: [&str; 6] = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20"];
+pub(super) const WITHOUT_METADATA: [&str; 4] = ["-map_metadata", "-1", "-map_chapters", "-1"];
 const AUDIO_CODEC: [&str; 4] = ["-c:a", "aac", "-b:a", "160k"];
 
 /// What [`Ffmpeg::render_cuts`] is to make of what.
@@ -31,10 +36,12 @@ pub struct CutJob<'a> {
     pub keep: &'a [Segment],
     /// The MP4 file to write.
     pub to: &'a Path,
+    /// How it looks and sounds.
+    pub look: Look<'a>,
 }
 
 impl Ffmpeg {
-    /// Renders the kept segments, one after the other, as MP4 (H.264, AAC), with the start of the
+    /// Renders the kept segments, one after the other, as MP4 (AAC, and the look's codec), with the start of the
     /// file ready for streaming. Metadata and chapters of the source are dropped: they would tell
     /// of places and times that are no longer true. `progress` gets the fraction done, rising, up
     /// to 1.0 at success.
@@ -55,32 +62,28 @@ impl Ffmpeg {
         progress: impl FnMut(f64) + Send,
     ) -> Result<(), MediaError> {
         let span = ext_span!(ffmpeg.render { clip_file_uuid = %call.clip_file_uuid });
-        self.rendered(call, job, progress).traced(span).await
+        self.rendered(call.cancel, job, progress).traced(span).await
     }
 
-    async fn rendered(
+    pub(super) async fn rendered(
         &self,
-        call: ClipCall<'_>,
+        cancel: &CancellationToken,
         job: CutJob<'_>,
         mut progress: impl FnMut(f64) + Send,
     ) -> Result<(), MediaError> {
         let segments = segments(&job)?;
         job.source.check().await?;
-        let graph = filter::graph(job.probe, &segments);
+        job.look.check(job.to)?;
+        let graph = filter::graph(job.probe, &segments, &job.look);
         let part = PartFile::of(job.to);
-        let script = Script::of(
-            &graph,
-            job.to,
-            version::graph_file_option(self.check().await?),
-        );
-        script.write().await?;
+        let script = self.script(&graph, job.to).await?;
         let mut fractions = Progress::towards(total(&segments));
-        self.ffmpeg()
+        in_place(self.ffmpeg(), &job)
             .args(job.source.input_args())
             .args(script.args())
-            .args(output_args(&graph))
+            .args(output_args(&graph, job.look.codec))
             .arg(file_arg(part.path()))
-            .run(call.cancel, |line| {
+            .run(cancel, |line| {
                 if let Some(fraction) = fractions.line(line) {
                     progress(fraction);
                 }
@@ -96,7 +99,16 @@ impl Ffmpeg {
     }
 }
 
-fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
+/// Subtitles are named without their directory: what that is called need not be written so that a
+/// filter graph understands it.
+fn in_place(ffmpeg: ChildProcess, job: &CutJob<'_>) -> ChildProcess {
+    match job.to.parent() {
+        Some(dir) if job.look.subtitles.is_some() => ffmpeg.current_dir(dir),
+        _ => ffmpeg,
+    }
+}
+
+pub(super) fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
     let unsupported = |reason: &str| MediaError::Unsupported {
         name: job.source.name(),
         reason: reason.to_owned(),
@@ -114,30 +126,44 @@ fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
     Ok(segments)
 }
 
-fn output_args(graph: &Graph) -> Vec<&'static str> {
+fn output_args(graph: &Graph, codec: Codec) -> Vec<&'static str> {
     let mut args = Vec::new();
     for output in &graph.outputs {
         args.extend(["-map", output]);
         args.extend_from_slice(if *output == "[v]" {
-            &VIDEO_CODEC
+            codec.args()
         } else {
-            &AUDIO_CODEC
+            &AUDIO_CODEC[..]
         });
     }
-    args.extend(["-map_metadata", "-1", "-map_chapters", "-1"]);
+    args.extend(WITHOUT_METADATA);
     args.extend(["-movflags", "+faststart", "-progress", "pipe:1", "-nostats"]);
     args.extend(["-f", "mp4", "-y"]);
     args
 }
 
 /// How the graph gets to ffmpeg: as an argument, or in a file that is removed on drop.
-enum Script<'a> {
+pub(super) enum Script<'a> {
     Arg(&'a str),
     File {
         text: &'a str,
         path: PathBuf,
         option: &'static str,
     },
+}
+
+impl Ffmpeg {
+    /// The graph as this ffmpeg takes it; a file of it lies beside `to`.
+    pub(super) async fn script<'a>(
+        &self,
+        graph: &'a Graph,
+        to: &Path,
+    ) -> Result<Script<'a>, MediaError> {
+        let option = version::graph_file_option(self.check().await?);
+        let script = Script::of(graph, to, option);
+        script.write().await?;
+        Ok(script)
+    }
 }
 
 impl<'a> Script<'a> {
@@ -164,7 +190,7 @@ impl<'a> Script<'a> {
         })
     }
 
-    fn args(&self) -> [OsString; 2] {
+    pub(super) fn args(&self) -> [OsString; 2] {
         match self {
             Self::Arg(text) => ["-filter_complex".into(), text.into()],
             Self::File { path, option, .. } => [option.into(), path.into()],

@@ -13,6 +13,8 @@ pub enum Subject {
     Project(Uuid),
     /// `export_uuid`
     Export(Uuid),
+    /// `asset_file_uuid`
+    Asset(Uuid),
 }
 
 impl Subject {
@@ -33,6 +35,12 @@ impl Subject {
     pub fn export(export_uuid: Uuid) -> Self {
         Self::Export(export_uuid)
     }
+
+    /// The call is for an asset.
+    #[must_use]
+    pub fn asset(asset_file_uuid: Uuid) -> Self {
+        Self::Asset(asset_file_uuid)
+    }
 }
 
 /// The span of one operation. Attribute names are static, so there is one call for each.
@@ -47,6 +55,9 @@ macro_rules! storage_span {
             }
             $crate::ext::storage::Subject::Export(id) => {
                 ::sapari_telemetry::ext_span!(storage.$op { export_uuid = %id })
+            }
+            $crate::ext::storage::Subject::Asset(id) => {
+                ::sapari_telemetry::ext_span!(storage.$op { asset_file_uuid = %id })
             }
         }
     };

@@ -75,6 +75,7 @@ impl Film {
             probe: &self.probe,
             keep: &keep,
             to: &self.to,
+            look: Look::default(),
         };
         ffmpeg.render_cuts(call(cancel), job, progress).await
     }

@@ -186,6 +186,7 @@ async fn a_video_cut_off_in_the_middle_is_not_rendered_short() {
         probe: &probe,
         keep: &keep,
         to: &to,
+        look: Look::default(),
     };
     let error = ffmpeg
         .render_cuts(call(&cancel), job, |_| {})

@@ -125,6 +125,7 @@ async fn the_sample_is_cut_in_sync() {
         probe: &probe,
         keep: &keep,
         to: &to,
+        look: Look::default(),
     };
     ffmpeg
         .render_cuts(call(&cancel), job, |f| told.push(f))
@@ -162,7 +163,7 @@ async fn many_cuts_stay_in_sync_and_go_through_a_file() {
         to: Duration::from_millis(n * 120 + 87),
     };
     let keep: Vec<_> = (0..200).map(slice).collect();
-    assert!(filter::graph(&probe, &keep).text.len() > render::MAX_GRAPH_ARG);
+    assert!(filter::graph(&probe, &keep, &Look::default()).text.len() > render::MAX_GRAPH_ARG);
     let to = scratch.path("many.mp4").unwrap();
     let source = interview();
     let job = CutJob {
@@ -170,6 +171,7 @@ async fn many_cuts_stay_in_sync_and_go_through_a_file() {
         probe: &probe,
         keep: &keep,
         to: &to,
+        look: Look::default(),
     };
     ffmpeg
         .render_cuts(call(&cancel), job, |_| {})
@@ -219,6 +221,7 @@ async fn one_kind_of_stream_is_enough() {
             probe: &probe,
             keep: &keep,
             to: &to,
+            look: Look::default(),
         };
         ffmpeg
             .render_cuts(call(&cancel), job, |_| {})
@@ -255,6 +258,7 @@ async fn nothing_to_keep_is_refused() {
             probe: &probe,
             keep: &keep,
             to: &to,
+            look: Look::default(),
         };
         let error = ffmpeg
             .render_cuts(call(&cancel), job, |_| {})

@@ -54,6 +54,7 @@ async fn flash_and_tone_stay_together() {
         probe: &probe,
         keep: &keep,
         to: &to,
+        look: Look::default(),
     };
     ffmpeg
         .render_cuts(call(&cancel), job, |_| {})

@@ -1,0 +1,158 @@
+//! Deletes what has lain in storage for longer than it is kept.
+//! It touches only what is called as an export or a preview is: a UUID and an extension, under their prefixes.
+
+use std::time::{Duration, SystemTime};
+
+use sapari_runtime::prelude::*;
+use sapari_services::{Media, Storage, StorageError, Subject};
+use sapari_tasks::{CleanedUp, CleanupExpiredExports};
+use uuid::Uuid;
+
+/// For whom an object is deleted, by the id in its name.
+type SubjectOf = fn(Uuid) -> Subject;
+
+/// Who lies where.
+const PREFIXES: [(&str, SubjectOf); 2] =
+    [("exports", Subject::export), ("previews", Subject::project)];
+
+/// What one run deletes at most, of each: it holds a list of them.
+const MOST: usize = 10_000;
+
+/// Deletes expired exports and previews, and leaves all others.
+#[task]
+pub async fn cleanup_expired_exports(
+    args: CleanupExpiredExports,
+    cx: TaskContext,
+    State(media): State<Media>,
+) -> TaskResult<CleanedUp> {
+    if args.keep_days == 0 {
+        let reason = "keep_days is 0, which would delete what is being rendered: give 1 or more";
+        return Err(TaskError::permanent(reason));
+    }
+    let kept = Duration::from_hours(24) * args.keep_days;
+    // Before there were clocks, nothing was written.
+    let before = SystemTime::now().checked_sub(kept);
+    let before = before.unwrap_or(SystemTime::UNIX_EPOCH);
+    clean(&media.storage, before, MOST, &cx).await
+}
+
+async fn clean(
+    storage: &Storage,
+    before: SystemTime,
+    most: usize,
+    cx: &TaskContext,
+) -> TaskResult<CleanedUp> {
+    let mut cleaned = CleanedUp {
+        deleted: 0,
+        bytes: 0,
+        is_more: false,
+    };
+    for (prefix, subject) in PREFIXES {
+        let old = storage.written_before(prefix, before, most).await;
+        let old = old.permanent_when(StorageError::is_permanent)?;
+        cleaned.is_more |= old.is_more;
+        for object in old.found {
+            let Some(of) = ours(prefix, &object.key) else {
+                continue;
+            };
+            if cx.stop().is_cancelled() {
+                cleaned.is_more = true;
+                return Ok(cleaned);
+            }
+            let deleted = storage.delete(subject(of), &object.key).await;
+            deleted.permanent_when(StorageError::is_permanent)?;
+            cleaned.deleted += 1;
+            cleaned.bytes += object.bytes;
+        }
+    }
+    Ok(cleaned)
+}
+
+/// Whose it is, if it is called as ours are.
+fn ours(prefix: &str, key: &str) -> Option<Uuid> {
+    let name = key.strip_prefix(prefix)?.strip_prefix('/')?;
+    let (uuid, extension) = name.split_once('.')?;
+    let known = matches!(extension, "mp4" | "srt" | "vtt");
+    known.then(|| Uuid::try_parse(uuid).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use sapari_runtime::pipeline::Alone;
+    use sapari_services::Scratch;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn put(root: &Path, key: &str, days_old: u32) {
+        let path = root.join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, b"four").unwrap();
+        let written = SystemTime::now() - DAY * days_old;
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(written)
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_expired_goes_and_all_else_stays() {
+        let root = Scratch::new(&std::env::temp_dir(), "cleanup").unwrap();
+        let storage = Storage::open(&format!("file://{}", root.dir().display())).unwrap();
+        let [a, b, c] = [Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3)];
+        let old = [
+            format!("exports/{a}.mp4"),
+            format!("exports/{a}.srt"),
+            format!("previews/{b}.mp4"),
+        ];
+        let others = [
+            (format!("exports/{c}.mp4"), 6),
+            ("exports/readme.mp4".to_owned(), 90),
+            (format!("exports/{a}.mp4.bak"), 90),
+            (format!("exports/deeper/{a}.mp4"), 90),
+            (format!("clips/{a}.mp4"), 90),
+        ];
+        old.iter().for_each(|key| put(root.dir(), key, 8));
+        others
+            .iter()
+            .for_each(|(key, days)| put(root.dir(), key, *days));
+        let (alone, before) = (Alone::new(), SystemTime::now() - DAY * 7);
+        let cx = alone.cx::<CleanupExpiredExports>();
+        let cleaned = clean(&storage, before, MOST, &cx).await.unwrap();
+        let expected = CleanedUp {
+            deleted: 3,
+            bytes: 12,
+            is_more: false,
+        };
+        assert_eq!(cleaned, expected);
+        assert!(old.iter().all(|key| !root.dir().join(key).exists()));
+        assert!(others.iter().all(|(key, _)| root.dir().join(key).exists()));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_for_one_run_is_left_to_the_next() {
+        let root = Scratch::new(&std::env::temp_dir(), "cleanup-most").unwrap();
+        let storage = Storage::open(&format!("file://{}", root.dir().display())).unwrap();
+        for number in 0..5 {
+            put(
+                root.dir(),
+                &format!("exports/{}.mp4", Uuid::from_u128(number)),
+                8,
+            );
+        }
+        let alone = Alone::new();
+        let cx = alone.cx::<CleanupExpiredExports>();
+        for (deleted, is_more) in [(2, true), (2, true), (1, false), (0, false)] {
+            let cleaned = clean(&storage, SystemTime::now() - DAY, 2, &cx)
+                .await
+                .unwrap();
+            assert_eq!((cleaned.deleted, cleaned.is_more), (deleted, is_more));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Files of unusual kinds that are rendered all the same.
+
+use super::shop::{Shop, assert_seconds, probe};
+use sapari_tasks::{AudioFormat, ImageFormat};
+
+const KEEP: [(f64, f64); 2] = [(0.5, 2.0), (3.0, 5.5)];
+const KEPT: f64 = 4.0;
+
+#[tokio::test]
+async fn of_a_variable_frame_rate() {
+    let shop = Shop::new();
+    let gaps = "testsrc2=s=320x180:r=25:d=6,select=not(mod(floor(n/20)\\,2)*mod(n\\,5))";
+    let args = format!("-f lavfi -i {gaps} -f lavfi -i sine=d=6 -vsync vfr -preset ultrafast");
+    let clip = shop.make("vfr.mp4", &args);
+    assert_ne!(
+        probe(&clip, "v:0", "avg_frame_rate"),
+        probe(&clip, "v:0", "r_frame_rate")
+    );
+    let (export, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    assert!((export.seconds - KEPT).abs() < 0.1, "{export:?}");
+    // Where the clip is slow, a picture stands for 0.2 s, the last one, too.
+    for (stream, most) in [("a:0", 0.1), ("v:0", 0.2)] {
+        let length: f64 = probe(&file, stream, "duration").parse().expect("a length");
+        assert!((length - KEPT).abs() <= most, "{stream}: {length}");
+    }
+}
+
+#[tokio::test]
+async fn stored_lying_on_its_side() {
+    let shop = Shop::new();
+    let usual = shop.usual();
+    let turn = format!("-i {} -c copy -metadata:s:v rotate=90", usual.display());
+    let clip = shop.make("turned.mp4", &turn);
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    assert_eq!(probe(&file, "v:0", "width,height"), "180,320", "upright");
+    assert_seconds(&file, KEPT);
+}
+
+#[tokio::test]
+async fn of_ten_bits() {
+    let shop = Shop::new();
+    let args = "-f lavfi -i testsrc2=s=320x180:r=25:d=6 -f lavfi -i sine=d=6 -preset ultrafast -pix_fmt yuv420p10le";
+    let clip = shop.make("ten.mp4", args);
+    assert_eq!(probe(&clip, "v:0", "pix_fmt"), "yuv420p10le");
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    assert_eq!(
+        probe(&file, "v:0", "pix_fmt"),
+        "yuv420p",
+        "plays everywhere"
+    );
+    assert_seconds(&file, KEPT);
+}
+
+#[tokio::test]
+async fn of_sound_alone() {
+    let shop = Shop::new();
+    let clip = shop.make("sound.mp3", "-f lavfi -i sine=d=6");
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    let length: f64 = probe(&file, "a:0", "duration").parse().expect("a length");
+    assert!((length - KEPT).abs() <= 0.1, "{length}");
+    assert!(shop.listen(&clip).await.is_ok());
+    let (_, trimmed) = shop.trim(&clip, (1000, 3000)).await.expect("trimmed");
+    let length: f64 = probe(&trimmed, "a:0", "duration")
+        .parse()
+        .expect("a length");
+    assert!((length - 2.0).abs() <= 0.1, "{length}");
+}
+
+#[tokio::test]
+async fn of_pictures_alone() {
+    let shop = Shop::new();
+    let clip = shop.make(
+        "silent.mp4",
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=6 -preset ultrafast",
+    );
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    let length: f64 = probe(&file, "v:0", "duration").parse().expect("a length");
+    assert!((length - KEPT).abs() <= 0.1, "{length}");
+    let sentence = "silent.mp4 has no sound: give a recording with an audio track";
+    assert_eq!(shop.listen(&clip).await, Err(sentence.to_owned()));
+    assert_eq!(
+        shop.sound(&clip, AudioFormat::Mp3)
+            .await
+            .expect_err("refused"),
+        sentence
+    );
+}
+
+#[tokio::test]
+async fn damaged_in_the_middle() {
+    let shop = Shop::new();
+    let usual = shop.usual();
+    let mut bytes = std::fs::read(&usual).expect("readable");
+    let third = bytes.len() / 3;
+    bytes[third..third + 4000].fill(0x55);
+    let clip = shop.path("damaged.mp4");
+    std::fs::write(&clip, bytes).expect("written");
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    assert_seconds(&file, KEPT);
+    assert!(shop.listen(&clip).await.is_ok());
+}
+
+#[tokio::test]
+async fn called_what_it_is_not() {
+    let shop = Shop::new();
+    let clip = shop.path("film.jpg");
+    std::fs::rename(shop.usual(), &clip).expect("renamed");
+    let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
+    assert_seconds(&file, KEPT);
+    let picture = shop.path("picture.mp4");
+    let png = shop.make("a.png", "-f lavfi -i testsrc=s=128x64 -frames:v 1");
+    std::fs::rename(png, &picture).expect("renamed");
+    let (image, file) = shop
+        .image(&picture, ImageFormat::Jpeg)
+        .await
+        .expect("normalized");
+    assert_eq!((image.width, image.height), (64, 32));
+    assert_eq!(
+        probe(&file, "v:0", "codec_name,width,height"),
+        "mjpeg,64,32"
+    );
+}
+
+#[tokio::test]
+async fn sounds_in_every_format() {
+    let shop = Shop::new();
+    let clip = shop.usual();
+    for (format, codec) in [
+        (AudioFormat::M4a, "aac"),
+        (AudioFormat::Mp3, "mp3"),
+        (AudioFormat::Wav, "pcm_s16le"),
+    ] {
+        let (sound, file) = shop.sound(&clip, format).await.expect("extracted");
+        assert_eq!(probe(&file, "a:0", "codec_name"), codec);
+        let length: f64 = probe(&file, "a:0", "duration").parse().expect("a length");
+        assert!((length - 6.0).abs() <= 0.1 && sound.bytes > 0, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn pictures_are_turned_upright_and_tell_nothing() {
+    let shop = Shop::new();
+    let plain = shop.make("plain.jpg", "-f lavfi -i testsrc=s=128x64 -frames:v 1");
+    let bytes = std::fs::read(plain).expect("readable");
+    // Orientation 6: to be turned by a quarter. Beside it, what a camera would rather not tell.
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02".to_vec();
+    exif.extend(b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x01\x31\0\x02\0\0\0\x04GPS\0\0\0\0\0");
+    let length = u16::try_from(exif.len() + 2).expect("short").to_be_bytes();
+    let turned = [&bytes[..2], b"\xff\xe1", &length, &exif, &bytes[2..]].concat();
+    let path = shop.path("turned.jpg");
+    std::fs::write(&path, turned).expect("written");
+    for (format, codec) in [(ImageFormat::Jpeg, "mjpeg"), (ImageFormat::Png, "png")] {
+        let (image, file) = shop.image(&path, format).await.expect("normalized");
+        assert_eq!((image.width, image.height), (32, 64));
+        assert_eq!(
+            probe(&file, "v:0", "codec_name,width,height"),
+            format!("{codec},32,64")
+        );
+        let made = std::fs::read(file).expect("readable");
+        assert!(!made.windows(3).any(|part| part == b"GPS"), "{codec}");
+    }
+}
+
+#[tokio::test]
+async fn pictures_of_every_format_that_is_taken() {
+    let shop = Shop::new();
+    for (name, encoder) in [
+        ("lossy.webp", "-c:v libwebp"),
+        ("exact.webp", "-c:v libwebp -lossless 1"),
+        ("still.gif", "-c:v gif"),
+        ("exact.png", "-c:v png"),
+    ] {
+        let args = format!("-f lavfi -i testsrc=s=200x100 -frames:v 1 {encoder}");
+        let picture = shop.make(name, &args);
+        let (image, _) = shop.image(&picture, ImageFormat::Png).await.expect(name);
+        assert_eq!((image.width, image.height), (64, 32), "{name}");
+    }
+}

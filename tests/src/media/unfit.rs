@@ -1,0 +1,207 @@
+//! What is refused for good, each with a sentence that says why.
+
+use std::path::{Path, PathBuf};
+
+use sapari_tasks::{AudioFormat, ImageFormat};
+
+use super::shop::Shop;
+
+const WHOLE: [(f64, f64); 1] = [(0.0, 6.0)];
+
+/// Every way to a refusal of a video: rendered, listened to, trimmed, and its sound taken.
+async fn assert_refused(shop: &Shop, file: &Path, words: &str) {
+    let sentences = [
+        shop.render(file, &WHOLE).await.expect_err("rendered"),
+        shop.listen(file).await.expect_err("listened to"),
+        shop.trim(file, (0, 6000)).await.expect_err("trimmed"),
+        shop.sound(file, AudioFormat::M4a)
+            .await
+            .expect_err("extracted"),
+    ];
+    for sentence in sentences {
+        assert!(sentence.contains(words), "{words:?} is missing: {sentence}");
+    }
+}
+
+fn written(shop: &Shop, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = shop.path(name);
+    std::fs::write(&path, bytes).expect("written");
+    path
+}
+
+#[tokio::test]
+async fn noise() {
+    let shop = Shop::new();
+    let noise: Vec<u8> = (0..50_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let file = written(&shop, "noise.mp4", &noise);
+    assert_refused(
+        &shop,
+        &file,
+        "noise.mp4 is not a video that ffmpeg can read",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nothing() {
+    let shop = Shop::new();
+    let file = written(&shop, "empty.mp4", b"");
+    assert_refused(
+        &shop,
+        &file,
+        "empty.mp4 is not a video that ffmpeg can read: it is empty",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn cut_off_in_the_middle() {
+    let shop = Shop::new();
+    let whole = std::fs::read(shop.usual()).expect("readable");
+    let file = written(&shop, "half.mp4", &whole[..whole.len() * 6 / 10]);
+    assert_refused(
+        &shop,
+        &file,
+        "half.mp4 cannot be processed: it is damaged or cut off",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn cut_off_before_it_says_what_it_is() {
+    let shop = Shop::new();
+    let whole = std::fs::read(shop.usual()).expect("readable");
+    let file = written(&shop, "start.mp4", &whole[..200]);
+    assert_refused(
+        &shop,
+        &file,
+        "start.mp4 is not a video that ffmpeg can read",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn huge_pictures() {
+    let shop = Shop::new();
+    let args = "-f lavfi -i color=s=9000x9000:r=1:d=1 -f lavfi -i sine=d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p";
+    let file = shop.make("huge.mp4", args);
+    let words = "huge.mp4 cannot be processed: its pictures have 9000 x 9000 pixels";
+    assert_refused(&shop, &file, words).await;
+}
+
+#[tokio::test]
+async fn a_text_or_a_picture_that_is_called_a_video() {
+    let shop = Shop::new();
+    let text = written(
+        &shop,
+        "notes.mp4",
+        b"These are the notes of the interview.\n",
+    );
+    assert_refused(&shop, &text, "notes.mp4 is not a video").await;
+    let png = shop.make("a.png", "-f lavfi -i testsrc=s=128x64 -frames:v 1");
+    let file = shop.path("picture.mp4");
+    std::fs::rename(png, &file).expect("renamed");
+    assert_refused(&shop, &file, "picture.mp4 is not a video").await;
+}
+
+#[tokio::test]
+async fn cuts_that_do_not_fit_the_clip() {
+    let shop = Shop::new();
+    let clip = shop.usual();
+    let table: [(&[(f64, f64)], &str); 6] = [
+        (&[], "keeps nothing of the clip"),
+        (&[(2.0, 2.0)], "keeps nothing of the clip"),
+        (
+            &[(3.0, 2.0)],
+            "begins at 3.000 s and ends before, at 2.000 s",
+        ),
+        (&[(0.0, 3.0), (2.0, 5.0)], "overlap or are out of order"),
+        (&[(4.0, 5.0), (1.0, 2.0)], "overlap or are out of order"),
+        (
+            &[(1.0, 9.0)],
+            "keeps 1.000 s to 9.000 s of a clip that is 6.",
+        ),
+    ];
+    for (keep, words) in table {
+        let sentence = shop.render(&clip, keep).await.expect_err("rendered");
+        assert!(sentence.contains(words), "{words:?} is missing: {sentence}");
+    }
+    // Shorter than a frame: there is no picture to show.
+    let sentence = shop
+        .render(&clip, &[(1.001, 1.002)])
+        .await
+        .expect_err("rendered");
+    assert!(
+        sentence.contains("nothing of it is left to keep"),
+        "{sentence}"
+    );
+}
+
+#[tokio::test]
+async fn a_trim_outside_the_asset() {
+    let shop = Shop::new();
+    let clip = shop.usual();
+    for stretch in [(0, 9000), (7000, 8000), (3000, 3000), (4000, 2000)] {
+        let sentence = shop.trim(&clip, stretch).await.expect_err("trimmed");
+        assert!(
+            sentence.contains("is no stretch of an asset that is 6."),
+            "{sentence}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_picture_that_is_taken() {
+    let shop = Shop::new();
+    let image = "-f lavfi -i testsrc=s=512x512 -frames:v 1";
+    let whole = std::fs::read(shop.make("whole.jpg", image)).expect("readable");
+    let whole_png = std::fs::read(shop.make("whole.png", image)).expect("readable");
+    let mut huge = whole_png.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
+    let kinds = "it is not a JPEG, PNG, WebP or GIF";
+    let table: [(&str, &[u8], &str); 7] = [
+        ("empty.jpg", b"", kinds),
+        (
+            "text.jpg",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            kinds,
+        ),
+        (
+            "start.jpg",
+            &whole[..100],
+            "it ends before it says how large it is",
+        ),
+        (
+            "half.jpg",
+            &whole[..whole.len() / 2],
+            "it is damaged or cut off",
+        ),
+        (
+            "half.png",
+            &whole_png[..whole_png.len() / 2],
+            "it is damaged or cut off",
+        ),
+        (
+            "noise.png",
+            &[&whole_png[..60], &[0x55; 400]].concat(),
+            "it is damaged or cut off",
+        ),
+        ("bomb.png", &huge, "it has 50000 x 50000 pixels"),
+    ];
+    for (name, bytes, words) in table {
+        let file = written(&shop, name, bytes);
+        let sentence = shop.image(&file, ImageFormat::Png).await.expect_err(name);
+        assert!(
+            sentence.contains(words),
+            "{name}: {words:?} is missing: {sentence}"
+        );
+    }
+    let clip = shop.usual();
+    let sentence = shop
+        .image(&clip, ImageFormat::Png)
+        .await
+        .expect_err("a video");
+    assert!(sentence.contains(kinds), "{sentence}");
+}

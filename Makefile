@@ -83,15 +83,16 @@ alerts-drill: ## break real workers under a real Prometheus until three alerts f
 	step cargo build --workspace; \
 	step scripts/alerts-drill '$(ALERTS)'
 
-# The same tests are part of `make test`, for a quarter of a minute and less.
+# The same tests are part of `make test`, for a quarter of a minute and less. Optimised: make schedule-drill PROFILE=bench
 DRILL_SECONDS ?= 60
+PROFILE ?= dev
 schedule-drill: export DRILL_SECONDS := $(DRILL_SECONDS)
 schedule-drill: ## three schedulers, 200 entries a second, the leader killed every 10 s; 10,000 entries in one: each tick once, and how late
 	@$(STEPS); \
 	step scripts/services up; \
 	services=$$(scripts/services env); eval "$$services"; \
-	step cargo build --workspace --all-targets; \
-	step cargo test --workspace --all-targets schedule:: -- --nocapture --test-threads=1
+	step cargo build --profile '$(PROFILE)' --workspace --all-targets; \
+	step cargo test --profile '$(PROFILE)' --workspace --all-targets schedule:: -- --nocapture --test-threads=1
 
 deploy-check: ## check the rules, the dashboard, the compose file and the queries, without starting anything
 	@scripts/deploy-check

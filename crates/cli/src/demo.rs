@@ -1,19 +1,25 @@
 //! `sapari demo`: two roles in one process, on the embedded broker and results, from a video to its cut version and its trace.
-//! The same workers as in production, registered by the same functions; only the servers are embedded.
+//! A scheduler beside them fires one task by the clock. The same workers as in production, registered by the same functions; only the
+//! servers are embedded.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sapari_runtime::broker::memory::MemoryBroker;
 use sapari_runtime::client::Tasks;
 use sapari_runtime::duration::seconds;
 use sapari_runtime::host::{Exit, Failure, until_signalled_twice};
+use sapari_runtime::message::MessageId;
 use sapari_runtime::result::memory::MemoryResults;
+use sapari_runtime::schedule::{Entry, Scheduler, Tick, Timetable, When};
+use sapari_runtime::task::Task as _;
 use sapari_runtime::worker::{Plan, Servers, WorkerError};
 use sapari_services::{Ffmpeg, Media, Scratch, Storage, Subject};
-use sapari_tasks::{Analysis, AnalyzeProject, ExportManifest, RenderExport, Role};
+use sapari_tasks::{
+    Analysis, AnalyzeProject, ExportManifest, RenderExport, RescueStuckTasks, Role, find_queue,
+};
 use sapari_telemetry::{LogFormat, Outputs, Traced, service_span};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +28,9 @@ use uuid::Uuid;
 
 use crate::args::Demo;
 use crate::console;
+
+/// How long the task that the clock kicked may take once the video is cut: it was due before.
+const PATIENCE: Duration = seconds(30);
 
 /// What a person sees besides the result: how far the render is, and what needs attention.
 const PROGRESS: &str = "warn,sapari_render=info,sapari_runtime=off";
@@ -162,16 +171,43 @@ async fn work_and_stop(
     media: &Media,
     embedded: Embedded,
 ) -> Result<(Analysis, ExportManifest), Failure> {
+    let (timetable, check) = by_the_clock()?;
+    let scheduler = embedded.scheduler(timetable)?;
+    let work = async {
+        let worked = through_the_queue(video, media, &embedded.tasks).await?;
+        // What the clock kicked is part of what is shown.
+        let checked = embedded.tasks.handle::<RescueStuckTasks>(check).output();
+        checked
+            .within(PATIENCE)
+            .await
+            .map_err(|error| Exit::Failed.because(&error))?;
+        Ok(worked)
+    };
     let worked = tokio::select! {
-        worked = through_the_queue(video, media, &embedded.tasks) => worked,
+        worked = Box::pin(work) => worked,
+        () = Box::pin(scheduler.run(embedded.shutdown.clone())) => Err(Exit::Ended.with("interrupted")),
         () = embedded.shutdown.cancelled() => Err(Exit::Ended.with("interrupted")),
     };
     embedded.stop().await;
     worked
 }
 
+/// One entry, due now, and the id of the message that it makes.
+fn by_the_clock() -> Result<(Timetable, MessageId), Failure> {
+    let now = Tick::before(SystemTime::now());
+    let entry = Entry::new(
+        RescueStuckTasks::NAME,
+        When::at(now),
+        RescueStuckTasks::default(),
+    );
+    let entry = entry.map_err(|error| Exit::Software.because(&error))?;
+    let id = entry.message_id(now);
+    Ok((Timetable::in_utc().entry(entry), id))
+}
+
 /// Both roles' workers in this process.
 struct Embedded {
+    servers: Servers,
     tasks: Tasks,
     shutdown: CancellationToken,
     workers: TaskTracker,
@@ -197,10 +233,17 @@ impl Embedded {
             ));
         }
         Self {
-            tasks: Tasks::new(servers.broker, servers.results),
+            tasks: Tasks::new(servers.broker.clone(), servers.results.clone()),
+            servers,
             shutdown,
             workers,
         }
+    }
+
+    fn scheduler(&self, timetable: Timetable) -> Result<Scheduler, Failure> {
+        let Servers { broker, results } = self.servers.clone();
+        let scheduler = Scheduler::new(timetable, find_queue, broker, results);
+        scheduler.map_err(|error| Exit::Software.because(&error))
     }
 
     async fn stop(self) {

@@ -86,7 +86,10 @@ fn written(arguments: &Add) -> Result<WrittenEntry, Failure> {
     };
     let entry = arguments.written(queue.name());
     let meant = entry.entry(&arguments.id, find_queue);
-    meant.map_err(|error| Exit::Usage.because(&error))?;
+    let meant = meant.map_err(|error| Exit::Usage.because(&error))?;
+    if show::runs(&meant, 1).is_empty() {
+        return Err(Exit::Usage.with("its time has passed; `sapari kick` kicks a task at once"));
+    }
     Ok(entry)
 }
 
@@ -111,12 +114,11 @@ async fn add(arguments: &Add, entry: &WrittenEntry) -> Result<(), Failure> {
     let entry = entry
         .entry(id, find_queue)
         .map_err(|error| Exit::Usage.because(&error))?;
-    match show::runs(&entry, 1).first() {
-        Some(tick) => line(format!("{id} is {word}; next at {tick}")),
-        None => line(format!(
-            "{id} is {word}; its time has passed, and it is fired now"
-        )),
-    }
+    let next = show::runs(&entry, 1).first().map(ToString::to_string);
+    line(format!(
+        "{id} is {word}; next at {}",
+        next.unwrap_or_default()
+    ))
 }
 
 async fn remove(arguments: &One) -> Result<(), Failure> {

@@ -72,6 +72,20 @@ async fn what_cannot_be_done_is_said_in_one_sentence() {
     )];
     ledger.post_timetable(&posted).await.expect("answers");
     for (line, code, words) in [
+        (
+            &[
+                "add",
+                "x",
+                "--task",
+                "ping",
+                "--role",
+                "render",
+                "--at",
+                "2020-01-31T08:00:00Z",
+            ][..],
+            64,
+            "its time has passed",
+        ),
         (&["remove", "often"][..], 64, "there is no entry often"),
         (
             &["remove", "prune_results"],

@@ -1,14 +1,16 @@
 //! A scheduler in this process under paused time: overlap, pauses, entries that come and go, and a state file between two lives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sapari_runtime::broker::Broker;
+use sapari_runtime::broker::conformance::message;
 use sapari_runtime::broker::memory::MemoryBroker;
+use sapari_runtime::broker::{Broker, Parcel};
 use sapari_runtime::client::Tasks;
 use sapari_runtime::duration::seconds;
 use sapari_runtime::ledger::Schedules;
-use sapari_runtime::message::MessageId;
+use sapari_runtime::message::{Message, MessageId, Route};
 use sapari_runtime::ping::Ping;
 use sapari_runtime::queue::Queue;
 use sapari_runtime::result::Results;
@@ -24,11 +26,13 @@ use super::gallery::Gallery;
 /// A full hour, in seconds since 1970: when the world of each test begins.
 const T: i64 = 1_800_000_000;
 
-/// A broker, a result store, and a clock that follows the paused time.
+/// A broker, a result store, and a clock that follows the paused time, as far as it is not set.
 struct World {
     broker: Arc<dyn Broker>,
     results: Arc<dyn Results>,
     begun: Instant,
+    /// By how many seconds the clock was set.
+    set: Arc<AtomicI64>,
 }
 
 /// A scheduler that runs.
@@ -48,13 +52,17 @@ impl World {
             broker,
             results,
             begun,
+            set: Arc::default(),
         };
         (world, gallery)
     }
 
     fn start(&self, timetable: Timetable, book: Option<Arc<dyn Schedules>>) -> Running {
-        let begun = self.begun;
-        let now = move || T * 1000 + i64::try_from(begun.elapsed().as_millis()).expect("short");
+        let (begun, set) = (self.begun, Arc::clone(&self.set));
+        let now = move || {
+            let passed = i64::try_from(begun.elapsed().as_millis()).expect("short");
+            (T + set.load(Ordering::Relaxed)) * 1000 + passed
+        };
         let (broker, results) = (Arc::clone(&self.broker), Arc::clone(&self.results));
         let scheduler = Scheduler::new(timetable, find, broker, results).expect("it makes sense");
         let scheduler = scheduler.clock(Clock::of(now));
@@ -202,6 +210,70 @@ async fn a_state_file_remembers_what_was_fired_before_an_hour_away() {
                 [900, 4500],
                 "one for the four that were missed"
             );
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_that_died_had_fired_is_settled_and_not_fired_again() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let first = world.start(every_second(), None);
+            world.until(2).await;
+            first.stop().await;
+            // As far as a leader comes that dies between firing and settling.
+            let mut baton = world.broker.baton();
+            assert!(baton.take().await.expect("it answers"));
+            baton.publish(tick_of_ping(3)).await.expect("it takes it");
+            drop(baton);
+            let second = world.start(every_second(), None);
+            world.until(5).await;
+            second.stop().await;
+            assert_eq!(fired(&gallery), [1, 2, 3, 4, 5]);
+            let settled = world.results.ledger().settled_ticks().await;
+            let settled = settled.expect("answers");
+            assert_eq!(settled["ping"].last.seconds(), T + 5);
+        })
+        .await;
+}
+
+/// The message of a tick, as any leader would publish it.
+fn tick_of_ping(second: i64) -> Parcel {
+    let message = Message {
+        id: format!("cron:ping:{}", T + second).parse().expect("an id"),
+        ..message()
+    };
+    let route = Route {
+        queue: Ping::QUEUE,
+        level: Ping::QUEUE.level_numbered(0),
+        delay: Duration::ZERO,
+    };
+    Parcel::of(&message, route).expect("a small message")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_makes_no_double_and_no_storm() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let running = world.start(every_second(), None);
+            world.until(3).await;
+            world.set.store(3600, Ordering::Relaxed);
+            world.until(6).await;
+            // Half a minute's worth at most counts as late; the hour before it was missed.
+            let ahead = fired(&gallery);
+            assert_eq!(ahead[..3], [1, 2, 3]);
+            assert!(ahead[3..].iter().all(|second| *second > 3570), "{ahead:?}");
+            assert!(ahead.len() < 3 + 40, "{ahead:?}");
+            world.set.store(-60, Ordering::Relaxed);
+            world.until(20).await;
+            assert_eq!(
+                fired(&gallery),
+                ahead,
+                "what it shows again was fired, or let go"
+            );
+            running.stop().await;
         })
         .await;
 }

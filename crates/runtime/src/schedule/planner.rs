@@ -74,14 +74,17 @@ impl Planner {
     }
 
     /// Adds an entry, or replaces the one of its id. One of which nothing is known, or whose times have changed, counts from
-    /// `now`; that is returned, to be written down before the first tick.
+    /// `now`, or from just before its only tick if that has just passed; that is returned, to be written down before the first tick.
     pub fn put(&mut self, entry: Entry, known: Option<Known>, now: i64) -> Option<Known> {
         let of = entry.when.fingerprint();
         let here = Tick::at(now.div_euclid(1000));
         let (last, begun) = match known {
             Some(known) if known.of == of => (known.last, None),
             // Its old last tick may lie ahead, where clocks were wrong; that is no reason to wait for it.
-            _ => (here, Some(Known { last: here, of })),
+            _ => {
+                let last = begins(&entry, here);
+                (last, Some(Known { last, of }))
+            }
         };
         self.remove(entry.id.as_str());
         let planned = Planned {
@@ -198,6 +201,13 @@ impl Planner {
             self.agenda.insert((at, id.to_owned()));
         }
     }
+}
+
+/// From when an entry counts that is first seen here. What is meant for now may have passed by a moment when it is.
+fn begins(entry: &Entry, here: Tick) -> Tick {
+    let just_passed = |moment: &Tick| *moment > here.back(ON_TIME);
+    let moment = entry.when.moment().filter(just_passed);
+    moment.map_or(here, |moment| here.min(Tick::at(moment.seconds() - 1)))
 }
 
 impl Planned {

@@ -217,6 +217,19 @@ fn jitter_moves_when_it_is_fired_and_not_its_tick() {
 }
 
 #[test]
+fn once_for_now_is_fired_although_now_has_passed() {
+    let table = [(0, true), (-1, true), (-29, true), (-30, false), (5, true)];
+    for (moment, comes) in table {
+        let when = When::at(Tick::at(T + moment));
+        let once = Entry::named("e", when, "t", Queue::named("q"), Args::default());
+        let mut planner = Planner::new();
+        planner.put(once.expect("an entry"), None, T * 1000 + 700);
+        let expected = if comes { vec![moment] } else { vec![] };
+        assert_eq!(settle(&mut planner, 6), (expected, 0), "{moment}");
+    }
+}
+
+#[test]
 fn once_is_made_up_for_and_then_over() {
     let when = When::at(Tick::at(T + 5));
     let once = Entry::named("e", when, "t", Queue::named("q"), Args::default());

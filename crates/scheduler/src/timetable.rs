@@ -2,13 +2,15 @@
 
 use sapari_runtime::duration::minutes;
 use sapari_runtime::schedule::{Missed, Overlap, Timetable};
-use sapari_tasks::{PruneResults, RescueStuckTasks};
+use sapari_tasks::{CleanupExpiredExports, PruneResults, RescueStuckTasks};
 
 /// What is done by the clock.
 #[must_use]
 pub fn timetable() -> Timetable {
     Timetable::in_utc()
         .every(minutes(1), RescueStuckTasks::default())
+        .overlap(Overlap::Skip)
+        .cron("0 */15 * * * *", CleanupExpiredExports::default())
         .overlap(Overlap::Skip)
         .cron("0 7 * * * *", PruneResults::default())
         .missed(Missed::RunOnce)

@@ -74,6 +74,13 @@ impl Known {
         })
     }
 
+    /// Its task's name: as the worker says that runs it, or as its record has it.
+    fn task(&self) -> Option<&str> {
+        let busy = self.busy.as_ref().map(|(_, busy)| &busy.task);
+        let recorded = || self.record.as_ref()?.task.as_ref();
+        busy.or_else(recorded).map(String::as_str)
+    }
+
     /// One word for where it is. A run under way counts before a record, which is then that of an earlier kick.
     fn state(&self) -> &'static str {
         match (&self.sighting, &self.busy, &self.record) {
@@ -90,8 +97,7 @@ impl Known {
 
     fn rows(&self, now: f64) -> Vec<[String; 2]> {
         let mut rows = vec![("id", self.id.to_string())];
-        let name = self.busy.as_ref().map(|(_, busy)| busy.task.clone());
-        rows.extend(name.map(|name| ("task", name)));
+        rows.extend(self.task().map(|name| ("task", name.to_owned())));
         rows.push(("state", self.state_text(now)));
         if let Some(record) = &self.record {
             rows.extend(record_rows(record));
@@ -163,7 +169,7 @@ impl Known {
         json!({
             "id": self.id,
             "state": self.state(),
-            "task": self.busy.as_ref().map(|(_, busy)| &busy.task),
+            "task": self.task(),
             "result": record.map(|record| record_value(record, with_output)),
             "run": self.run_value(),
             "progress": self.progress,

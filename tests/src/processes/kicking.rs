@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::support::Space;
+use super::support::{Space, json};
 
 #[tokio::test]
 async fn a_delayed_kick_has_the_id_and_the_delay_that_were_asked_for() {
@@ -48,6 +48,13 @@ async fn args_are_read_from_a_file() {
     let kick = [&kick[..], &["--wait", "60s"]].concat();
     let ended = space.sapari(&kick).ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    let known = ["task", &ended.stdout[0], "--json"];
+    let known = space.sapari(&known).ended().await;
+    let known = json(known.only_line());
+    assert_eq!(
+        (&known["task"], &known["state"]),
+        (&"ping".into(), &"done".into())
+    );
 }
 
 #[tokio::test]

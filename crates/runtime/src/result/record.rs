@@ -20,6 +20,8 @@ pub struct Record {
     pub outcome: Result<Box<RawValue>, Failure>,
     /// How long the last attempt ran.
     pub execution_time: Duration,
+    /// The task's name; a record of Python's TaskIQ has none.
+    pub task: Option<String>,
     /// Which kick it is the record of, when the id alone does not say.
     pub kick: Option<String>,
     /// The attempts that failed before, oldest first; the latest of them if there were many.
@@ -44,6 +46,7 @@ impl Record {
         Self {
             outcome: Ok(output),
             execution_time,
+            task: None,
             kick: None,
             history: Vec::new(),
         }
@@ -60,6 +63,7 @@ impl Record {
         Self {
             outcome: Err(failure),
             execution_time,
+            task: None,
             kick: None,
             history: Vec::new(),
         }
@@ -79,6 +83,13 @@ impl Record {
         self
     }
 
+    /// The same record, of a task of this name.
+    #[must_use]
+    pub fn of_task(mut self, name: &str) -> Self {
+        self.task = Some(name.to_owned());
+        self
+    }
+
     /// The record of a task that came to its end without an output.
     #[must_use]
     pub fn dead(reason: DeadReason, error: &TaskError, execution_time: Duration) -> Self {
@@ -90,6 +101,7 @@ impl Record {
         Self {
             outcome: Err(failure),
             execution_time,
+            task: None,
             kick: None,
             history: Vec::new(),
         }
@@ -156,6 +168,7 @@ struct WireError {
 
 const DEAD_REASON: &str = "dead_reason";
 const KICK: &str = "kick";
+const TASK: &str = "task_name";
 const HISTORY: &str = "history";
 
 impl<'a> From<&'a Record> for WireRef<'a> {
@@ -169,6 +182,7 @@ impl<'a> From<&'a Record> for WireRef<'a> {
             execution_time: record.execution_time.as_secs_f64(),
             labels: [
                 (DEAD_REASON, reason.map(Value::String)),
+                (TASK, record.task.clone().map(Value::String)),
                 (KICK, record.kick.clone().map(Value::String)),
                 (HISTORY, history::value(&record.history)),
             ]
@@ -188,7 +202,7 @@ impl From<Wire> for Record {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let (reason, kick) = (label(DEAD_REASON), label(KICK));
+        let (reason, task, kick) = (label(DEAD_REASON), label(TASK), label(KICK));
         let history = wire.labels.get(HISTORY).map(history::read);
         let outcome = if wire.is_err {
             Err(wire
@@ -203,6 +217,7 @@ impl From<Wire> for Record {
         Self {
             outcome,
             execution_time,
+            task,
             kick,
             history: history.unwrap_or_default(),
         }

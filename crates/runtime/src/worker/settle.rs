@@ -232,6 +232,10 @@ async fn store(
         return Ok(());
     };
     let record = record.of_kick(Some(&reception.kick));
+    let record = match &reception.message {
+        Ok(message) => record.of_task(&message.task),
+        Err(_) => record,
+    };
     let saved = keep_trying(
         || engine.servers.results.save(&id, &record, ttl),
         |error| !matches!(error, ResultError::TooLarge { .. }),

@@ -1,36 +1,39 @@
-//! `sapari demo`: two roles in one process, on the embedded broker and results, from a video to its cut version and its trace.
-//! A scheduler beside them fires one task by the clock. The same workers as in production, registered by the same functions; only the
-//! servers are embedded.
+//! `sapari demo`: all six roles in one process, on the embedded broker and results, from a link to the cut video, its proxy, its waveform, a
+//! picture and a mail, and the trace of it all. A scheduler beside them fires one task by the clock. Only the servers are embedded.
+
+mod embedded;
+mod footage;
+mod video;
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sapari_runtime::broker::memory::MemoryBroker;
-use sapari_runtime::client::Tasks;
 use sapari_runtime::duration::seconds;
+use sapari_runtime::handle::Handle;
 use sapari_runtime::host::{Exit, Failure, until_signalled_twice};
 use sapari_runtime::message::MessageId;
-use sapari_runtime::result::memory::MemoryResults;
-use sapari_runtime::schedule::{Entry, Scheduler, Tick, Timetable, When};
-use sapari_runtime::task::Task as _;
-use sapari_runtime::worker::{Plan, Servers, WorkerError};
+use sapari_runtime::schedule::{Entry, Tick, Timetable, When};
+use sapari_runtime::task::Task;
 use sapari_services::{Ffmpeg, Media, Scratch, Storage, Subject};
 use sapari_tasks::{
-    Analysis, AnalyzeProject, ExportManifest, RenderExport, RescueStuckTasks, Role, find_queue,
+    Analysis, ClipArtifacts, DownloadMedia, EmailTemplate, ExportManifest, ImageFormat,
+    NormalizeImage, ProcessClipArtifacts, ProxyManifest, RescueStuckTasks, SendEmail, SentEmail,
 };
 use sapari_telemetry::{LogFormat, Outputs, Traced, service_span};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::args::Demo;
 use crate::console;
+use embedded::Embedded;
+use footage::Footage;
+use video::{Beside, Video};
 
 /// How long the task that the clock kicked may take once the video is cut: it was due before.
 const PATIENCE: Duration = seconds(30);
+/// The longer side of the picture, in pixels.
+const PICTURE_SIDE: u32 = 640;
 
 /// What a person sees besides the result: how far the render is, and what needs attention.
 const PROGRESS: &str = "warn,sapari_render=info,sapari_runtime=off";
@@ -47,106 +50,54 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     };
     let guard = console::telemetry_with(settings, outputs)?;
     let begun = Instant::now();
-    let cut = crate::block_on(cut(&video));
-    // The tree comes first, then the one line that says what was done.
+    let made = crate::block_on(cut(&video));
+    // The tree comes first, then the lines that say what was done.
     guard.shutdown(console::FLUSH_DEADLINE);
-    let (analysis, export) = cut?;
-    console::line(video.summary(&analysis, &export, begun.elapsed()))
+    summary(&video, &made?, begun.elapsed())
+        .iter()
+        .try_for_each(console::line)
 }
 
-/// The video to cut, and where the cut version goes.
-struct Video {
-    path: PathBuf,
-    name: String,
-    output: PathBuf,
-}
-
-impl Video {
-    fn at(path: &Path, output: Option<&Path>) -> Result<Self, Failure> {
-        let no_file = |why: &str| Exit::Usage.with(format!("{}: {why}", path.display()));
-        let found = std::fs::File::open(path).and_then(|file| file.metadata());
-        let found = found.map_err(|error| no_file(&format!("cannot be read: {error}")))?;
-        if !found.is_file() {
-            return Err(no_file("is not a file; give a video"));
-        }
-        let name = path
-            .file_name()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let stem = path
-            .file_stem()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let output = output.map_or_else(
-            || PathBuf::from(format!("{stem}-cut.mp4")),
-            Path::to_path_buf,
-        );
-        check_output(path, &output)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            name,
-            output,
-        })
-    }
-
-    /// A storage key that keeps as much of the name as every store takes.
-    fn key(&self, clip: Uuid) -> String {
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
-                c
-            } else {
-                '_'
-            }
-        };
-        let name: String = self.name.chars().map(plain).collect();
-        format!("clips/{clip}/{}", name.trim_start_matches('.'))
-    }
-
-    fn summary(&self, analysis: &Analysis, export: &ExportManifest, took: Duration) -> String {
-        format!(
-            "{}: {:.2} s became {:.2} s in {} segments; written to {} ({:.1} MB) in {:.1} s",
-            self.name,
-            analysis.source_seconds,
-            export.seconds,
-            export.segments,
-            self.output.display(),
-            mega_bytes(export.bytes),
-            took.as_secs_f64(),
-        )
-    }
-}
-
-/// Before the work rather than after it: the output must not be the source, and must be a place for a file.
-fn check_output(source: &Path, output: &Path) -> Result<(), Failure> {
-    let bad = |why: &str| Exit::Usage.with(format!("{}: {why}", output.display()));
-    let parent = output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    if !parent.unwrap_or(Path::new(".")).is_dir() {
-        return Err(bad("its directory does not exist; make it first"));
-    }
-    let Ok(there) = std::fs::metadata(output) else {
-        return Ok(());
-    };
-    if !there.is_file() {
-        return Err(bad("is there, and no file; give another --output"));
-    }
-    match (source.canonicalize(), output.canonicalize()) {
-        (Ok(source), Ok(output)) if source == output => {
-            Err(bad("is the video itself; give another --output"))
-        }
-        _ => Ok(()),
-    }
+/// What the tasks came to.
+struct Made {
+    clip: ClipArtifacts,
+    proxy: ProxyManifest,
+    analysis: Analysis,
+    export: ExportManifest,
 }
 
 #[allow(clippy::cast_precision_loss)] // A size for people to read.
-fn mega_bytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+fn summary(video: &Video, made: &Made, took: Duration) -> [String; 2] {
+    let Made {
+        analysis, export, ..
+    } = made;
+    let beside = [
+        Beside::Proxy,
+        Beside::Waveform,
+        Beside::Picture,
+        Beside::Mail,
+    ];
+    let beside = beside.map(|kind| video.beside(kind)).into_iter();
+    let beside: Vec<String> = beside
+        .filter(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    [
+        format!("beside it: {}", beside.join(", ")),
+        format!(
+            "{}: {:.2} s became {:.2} s in {} segments; written to {} ({:.1} MB) in {:.1} s",
+            video.name,
+            analysis.source_seconds,
+            export.seconds,
+            export.segments,
+            video.output.display(),
+            export.bytes as f64 / 1e6,
+            took.as_secs_f64(),
+        ),
+    ]
 }
 
-async fn cut(video: &Video) -> Result<(Analysis, ExportManifest), Failure> {
+async fn cut(video: &Video) -> Result<Made, Failure> {
     let ffmpeg = Ffmpeg::in_path();
     ffmpeg
         .check()
@@ -158,7 +109,7 @@ async fn cut(video: &Video) -> Result<(Analysis, ExportManifest), Failure> {
     let storage = Storage::open(&storage).map_err(|error| Exit::Unavailable.because(&error))?;
     let media = Media::new(ffmpeg, storage, place.dir().join("scratch"));
 
-    let embedded = Embedded::start(&media);
+    let embedded = Embedded::start(&media, &place.dir().join("mail"))?;
     let shutdown = embedded.shutdown.clone();
     tokio::select! {
         worked = work_and_stop(video, &media, embedded) => worked,
@@ -166,22 +117,18 @@ async fn cut(video: &Video) -> Result<(Analysis, ExportManifest), Failure> {
     }
 }
 
-async fn work_and_stop(
-    video: &Video,
-    media: &Media,
-    embedded: Embedded,
-) -> Result<(Analysis, ExportManifest), Failure> {
+async fn work_and_stop(video: &Video, media: &Media, embedded: Embedded) -> Result<Made, Failure> {
     let (timetable, check) = by_the_clock()?;
     let scheduler = embedded.scheduler(timetable)?;
     let work = async {
-        let worked = through_the_queue(video, media, &embedded.tasks).await?;
+        let made = through_the_queues(video, media, &embedded).await?;
         // What the clock kicked is part of what is shown.
         let checked = embedded.tasks.handle::<RescueStuckTasks>(check).output();
         checked
             .within(PATIENCE)
             .await
             .map_err(|error| Exit::Failed.because(&error))?;
-        Ok(worked)
+        Ok(made)
     };
     let worked = tokio::select! {
         worked = Box::pin(work) => worked,
@@ -205,105 +152,145 @@ fn by_the_clock() -> Result<(Timetable, MessageId), Failure> {
     Ok((Timetable::in_utc().entry(entry), id))
 }
 
-/// Both roles' workers in this process.
-struct Embedded {
-    servers: Servers,
-    tasks: Tasks,
-    shutdown: CancellationToken,
-    workers: TaskTracker,
-}
-
-impl Embedded {
-    fn start(media: &Media) -> Self {
-        let broker = MemoryBroker::with_queues(Role::ALL.map(Role::queue));
-        let servers = Servers {
-            broker: Arc::new(broker),
-            results: Arc::new(MemoryResults::new()),
-        };
-        let (shutdown, workers) = (CancellationToken::new(), TaskTracker::new());
-        let plans = [
-            sapari_analysis::worker(sapari_analysis::Listener::new(media.clone())).into_plan(),
-            sapari_render::worker(media.clone()).into_plan(),
-        ];
-        for plan in plans {
-            workers.spawn(work(
-                plan.drain_grace(seconds(0)),
-                servers.clone(),
-                shutdown.clone(),
-            ));
-        }
-        Self {
-            tasks: Tasks::new(servers.broker.clone(), servers.results.clone()),
-            servers,
-            shutdown,
-            workers,
-        }
-    }
-
-    fn scheduler(&self, timetable: Timetable) -> Result<Scheduler, Failure> {
-        let Servers { broker, results } = self.servers.clone();
-        let scheduler = Scheduler::new(timetable, find_queue, broker, results);
-        scheduler.map_err(|error| Exit::Software.because(&error))
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        self.workers.close();
-        self.workers.wait().await;
-    }
-}
-
-async fn work(
-    plan: Plan,
-    servers: Servers,
-    shutdown: CancellationToken,
-) -> Result<(), WorkerError> {
-    plan.run(servers, shutdown).await
-}
-
-/// Stores the video, kicks its analysis, and fetches the export that analysis kicks in turn.
-async fn through_the_queue(
+/// From the link to the mail, as a web process would ask for it, in one trace.
+async fn through_the_queues(
     video: &Video,
     media: &Media,
-    tasks: &Tasks,
-) -> Result<(Analysis, ExportManifest), Failure> {
-    let (project_uuid, clip, export_uuid) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-    let clip_key = video.key(clip);
-    let task = AnalyzeProject {
-        project_uuid,
-        clip_file_uuid: clip,
-        clip_key: clip_key.clone(),
-        export_uuid: Some(export_uuid),
-    };
+    embedded: &Embedded,
+) -> Result<Made, Failure> {
+    let project_uuid = Uuid::now_v7();
     let span = service_span!(demo.cut { project_uuid = %project_uuid } -> seconds);
     let outcome = span.clone();
     let work = async {
-        media
-            .storage
-            .put_file(Subject::clip(clip), &clip_key, &video.path)
-            .await?;
-        let analysis = tasks.kick(task).await?.output().await?;
-        let export = render_of(&analysis, tasks)?.output().await?;
-        media
-            .storage
-            .get_file(Subject::export(export_uuid), &export.key, &video.output)
-            .await?;
-        outcome.record("seconds", export.seconds);
-        Ok::<_, DemoFailed>((analysis, export))
+        let made = made_of(video, project_uuid, embedded).await?;
+        let picture = picture_of(&made, embedded).await?;
+        let mail = mail_about(video, project_uuid, &made.export, embedded).await?;
+        fetch(video, &media.storage, &made, picture, mail).await?;
+        outcome.record("seconds", made.export.seconds);
+        Ok(made)
     };
-    work.traced(span).await.map_err(|trouble| trouble.0)
+    let worked: Result<Made, DemoFailed> = work.traced(span).await;
+    worked.map_err(|trouble| trouble.0)
 }
 
-fn render_of(
-    analysis: &Analysis,
-    tasks: &Tasks,
-) -> Result<sapari_runtime::handle::Handle<RenderExport>, DemoFailed> {
-    let id = analysis
-        .render_task_id
-        .as_deref()
-        .and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| DemoFailed(Exit::Software.with("the analysis kicked no render")))?;
-    Ok(tasks.handle(id))
+/// Kicks the download, and follows what each task kicks in turn.
+async fn made_of(
+    video: &Video,
+    project_uuid: Uuid,
+    embedded: &Embedded,
+) -> Result<Made, DemoFailed> {
+    let (clip_file_uuid, export_uuid) = (Uuid::now_v7(), Uuid::now_v7());
+    let clip_key = video.key(clip_file_uuid);
+    let name = clip_key.rsplit('/').next().unwrap_or_default();
+    let footage = Footage::serve(&video.path, name).await?;
+    let download = DownloadMedia {
+        project_uuid,
+        clip_file_uuid,
+        url: footage.url().to_owned(),
+        clip_key,
+        export_uuid: Some(export_uuid),
+    };
+    let downloaded = embedded.tasks.kick(download).await?.output().await?;
+    let clip = kicked::<ProcessClipArtifacts>(embedded, downloaded.artifacts_task_id.as_ref());
+    let clip = clip?.output().await?;
+    let no_sound =
+        || DemoFailed(Exit::Failed.with("the video has no sound, so there are no silences to cut"));
+    let analysis = clip.analysis_task_id.as_ref().ok_or_else(no_sound)?;
+    let proxy = kicked::<sapari_tasks::MakeProxy>(embedded, clip.proxy_task_id.as_ref())?;
+    let analysis = kicked::<sapari_tasks::AnalyzeProject>(embedded, Some(analysis))?;
+    let analysed = async {
+        let analysis = analysis.output().await?;
+        let export =
+            kicked::<sapari_tasks::RenderExport>(embedded, analysis.render_task_id.as_ref())?;
+        Ok((analysis, export.output().await?))
+    };
+    let proxied = async { Ok::<_, DemoFailed>(proxy.output().await?) };
+    let (proxy, (analysis, export)) = tokio::try_join!(proxied, analysed)?;
+    Ok(Made {
+        clip,
+        proxy,
+        analysis,
+        export,
+    })
+}
+
+/// The task that another one kicked.
+fn kicked<T: Task>(embedded: &Embedded, id: Option<&String>) -> Result<Handle<T>, DemoFailed> {
+    let id = id.and_then(|id| id.parse().ok());
+    let none = || DemoFailed(Exit::Software.with(format!("nobody kicked {}", T::NAME)));
+    Ok(embedded.tasks.handle(id.ok_or_else(none)?))
+}
+
+/// A small picture of the video, where it has pictures: its key.
+async fn picture_of(made: &Made, embedded: &Embedded) -> Result<Option<String>, DemoFailed> {
+    let Some(poster) = made.proxy.poster_key.clone() else {
+        return Ok(None);
+    };
+    let picture = NormalizeImage {
+        asset_file_uuid: made.clip.clip_file_uuid,
+        asset_key: poster,
+        to_key: format!("exports/{}.jpg", made.export.export_uuid),
+        max_side: PICTURE_SIDE,
+        format: ImageFormat::Jpeg,
+    };
+    let stored = embedded.tasks.kick(picture).await?.output().await?;
+    Ok(Some(stored.key))
+}
+
+async fn mail_about(
+    video: &Video,
+    project_uuid: Uuid,
+    export: &ExportManifest,
+    embedded: &Embedded,
+) -> Result<SentEmail, DemoFailed> {
+    let variables = [
+        ("project_name", video.name.clone()),
+        // Nobody serves it: a demo has no web process.
+        (
+            "link",
+            format!("https://sapari.example/exports/{}", export.export_uuid),
+        ),
+        ("length", format!("{:.1} s", export.seconds)),
+    ];
+    let mail = SendEmail {
+        to: "you@localhost".to_owned(),
+        template: EmailTemplate::ExportReady,
+        variables: variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        project_uuid: Some(project_uuid),
+    };
+    Ok(embedded.tasks.kick(mail).await?.output().await?)
+}
+
+/// Brings everything out of storage, before it goes.
+async fn fetch(
+    video: &Video,
+    storage: &Storage,
+    made: &Made,
+    picture: Option<String>,
+    mail: SentEmail,
+) -> Result<(), DemoFailed> {
+    let clip = Subject::clip(made.clip.clip_file_uuid);
+    let bring = async |key: Option<&str>, to: &Path| match key {
+        Some(key) => storage.get_file(clip, key, to).await.map(drop),
+        None => Ok(()),
+    };
+    bring(Some(&made.proxy.key), &video.beside(Beside::Proxy)).await?;
+    bring(
+        made.clip.waveform_key.as_deref(),
+        &video.beside(Beside::Waveform),
+    )
+    .await?;
+    bring(picture.as_deref(), &video.beside(Beside::Picture)).await?;
+    if let Some(file) = mail.file {
+        tokio::fs::copy(file, video.beside(Beside::Mail)).await?;
+    }
+    let export = Subject::export(made.export.export_uuid);
+    storage
+        .get_file(export, &made.export.key, &video.output)
+        .await?;
+    Ok(())
 }
 
 /// A failure as the span of the demo takes it: with one sentence.

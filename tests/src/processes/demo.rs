@@ -2,15 +2,22 @@
 
 use super::support::{INTERVIEW, Space, film};
 
-const PATHS: [&str; 8] = [
-    "scheduler.fire > publish rescue_stuck_tasks > taskiq.rescue_stuck_tasks",
-    "demo.cut > publish analyze_project > taskiq.analyze_project",
+const PATHS: [&str; 15] = [
+    "demo.cut > publish download_media > taskiq.download_media > download.pipeline",
+    "step.fetch_media > ext.http.fetch",
+    "taskiq.download_media > publish process_clip_artifacts > taskiq.process_clip_artifacts",
+    "step.draw_waveform",
+    "taskiq.process_clip_artifacts > publish make_proxy > taskiq.make_proxy > proxy.pipeline",
+    "taskiq.process_clip_artifacts > publish analyze_project > taskiq.analyze_project",
     "taskiq.analyze_project > analysis.pipeline > step.load_audio > ext.ffmpeg.extract_audio",
     "analysis.pipeline > step.detect_silences > ext.ffmpeg.detect_silences",
     "analysis.pipeline > step.create_edits",
     "taskiq.analyze_project > publish render_export > taskiq.render_export > render.pipeline",
     "render.pipeline > step.apply_cuts > ext.ffmpeg.render",
     "render.pipeline > step.upload_export",
+    "demo.cut > publish normalize_image > taskiq.normalize_image",
+    "demo.cut > publish send_email > taskiq.send_email > ext.smtp.send",
+    "scheduler.fire > publish rescue_stuck_tasks > taskiq.rescue_stuck_tasks",
 ];
 
 #[tokio::test]
@@ -36,6 +43,19 @@ async fn demo_cuts_the_sample_and_prints_what_was_done() {
     }
     let summary = ended.stdout.last().expect("a last line");
     assert!(summary.contains(&to), "{summary}");
+    for (beside, begins) in [
+        ("cut.proxy.mp4", &b"\0\0\0"[..]),
+        ("cut.waveform.json", b"{"),
+        ("cut.jpg", b"\xff\xd8"),
+        ("cut.eml", b"From: "),
+    ] {
+        let found = std::fs::read(space.path(beside)).expect(beside);
+        assert!(found.starts_with(begins), "{beside}");
+        assert!(
+            ended.stdout.iter().any(|line| line.contains(beside)),
+            "{beside} is not named"
+        );
+    }
     assert_eq!(space.files("tmp"), [""; 0], "scratch files are left");
 }
 

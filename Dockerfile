@@ -20,7 +20,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 # ffmpeg does the work; the certificates are for amqps://, rediss://, s3:// and https:// collectors.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates ffmpeg \
+    && apt-get install -y --no-install-recommends ca-certificates ffmpeg python3 python3-pip \
+    # Debian's own is too old: sites change, and yt-dlp with them.
+    && pip install --break-system-packages --no-cache-dir yt-dlp \
     && rm -rf /var/lib/apt/lists/*
 # A fixed number, so that a volume keeps its owner from one image to the next. Storage and scratch are all it may write to.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sapari \

@@ -77,7 +77,12 @@ fn the_runtime_knows_no_sapari_name() {
         "ffmpeg",
         "asset",
     ];
-    let ours = ["sapari_runtime", "sapari_telemetry", "sapari_macros"];
+    let ours = [
+        "sapari_runtime",
+        "sapari_telemetry",
+        "sapari_macros",
+        "sapari_leash",
+    ];
     let named = |line: &str| {
         let line = ours
             .iter()
@@ -236,6 +241,7 @@ fn every_handler_is_registered_and_every_declaration_has_one() {
         sapari_download::worker(sapari_download::Sources {
             media: media.clone(),
             http: sapari_services::Http::new(Default::default(), Default::default()),
+            ytdlp: None,
         })
         .into_plan(),
         sapari_proxy::worker(media.clone()).into_plan(),

@@ -24,6 +24,9 @@ use sapari_runtime::host::{Exit, Failure};
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
+    if let Some(ended) = sapari_leash::divert() {
+        return ended;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return sapari_runtime::host::usage(&usage),

@@ -8,3 +8,4 @@ pub mod http;
 pub mod openai;
 pub mod smtp;
 pub mod storage;
+pub mod ytdlp;

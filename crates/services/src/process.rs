@@ -1,9 +1,9 @@
 //! Child processes that never outlive the task that started them.
 //!
-//! Each child leads its own process group and is run without a shell, with an empty stdin. It
-//! deliberately does not log what a process prints or its arguments (presigned URLs are among
-//! them), does not retry, and does not catch a worker that is itself killed with SIGKILL: that is
-//! for the container or the service manager.
+//! Each child is run without a shell, with an empty stdin, in a process group of its own that a
+//! leash leads: when this process ends, however it ends, the group is killed. It deliberately does
+//! not log what a process prints or its arguments (presigned URLs are among them), and does not
+//! retry.
 
 mod error;
 mod group;
@@ -11,17 +11,18 @@ mod output;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use sapari_leash::Limits;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Exit, ProcessError};
@@ -36,8 +37,11 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// A program with its arguments, ready to run once.
 #[derive(Debug)]
 pub struct ChildProcess {
-    command: Command,
-    program: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    dir: Option<PathBuf>,
+    environment: Option<Vec<(OsString, OsString)>>,
+    limits: Limits,
     grace: Duration,
 }
 
@@ -53,11 +57,12 @@ pub struct Collected {
 impl ChildProcess {
     /// Runs `program`: a path, or a name looked up in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        let program = program.as_ref();
-        let name = Path::new(program).file_name().unwrap_or(program);
         Self {
-            command: Command::new(program),
-            program: name.to_string_lossy().into_owned(),
+            program: PathBuf::from(program.as_ref()),
+            args: Vec::new(),
+            dir: None,
+            environment: None,
+            limits: Limits::default(),
             grace: DEFAULT_GRACE,
         }
     }
@@ -65,21 +70,51 @@ impl ChildProcess {
     /// Adds one argument, passed as it is: there is no shell.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.command.arg(arg);
+        self.args.push(arg.as_ref().to_owned());
         self
     }
 
     /// Adds arguments.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.command.args(args);
+        let args = args.into_iter();
+        self.args.extend(args.map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives the process these variables and no others.
+    #[must_use]
+    pub fn environment(
+        mut self,
+        variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> Self {
+        let variables = variables.into_iter();
+        self.environment = Some(
+            variables
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        );
+        self
+    }
+
+    /// Sets how much memory of its own the process, and each that it starts, may have, in bytes.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
+        self
+    }
+
+    /// Sets how large a file may become that the process writes, in bytes.
+    #[must_use]
+    pub fn file_size(mut self, bytes: u64) -> Self {
+        self.limits.file = Some(bytes);
         self
     }
 
     /// Runs it in this directory: relative names among its arguments are then names there.
     #[must_use]
-    pub fn current_dir(mut self, dir: &Path) -> Self {
-        self.command.current_dir(dir);
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
         self
     }
 
@@ -140,7 +175,7 @@ impl ChildProcess {
         cancel: &CancellationToken,
         sink: &mut (impl Sink + Send),
     ) -> Result<String, ProcessError> {
-        let (program, grace) = (self.program.clone(), self.grace);
+        let (program, grace) = (self.name(), self.grace);
         if cancel.is_cancelled() {
             return Err(ProcessError::Cancelled { program });
         }
@@ -164,22 +199,42 @@ impl ChildProcess {
         }
     }
 
-    fn spawn(mut self) -> Result<Running, ProcessError> {
-        self.command
-            .process_group(0)
-            .stdin(Stdio::null())
+    fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    fn spawn(self) -> Result<Running, ProcessError> {
+        let name = self.name();
+        let missing = |program: &str| ProcessError::NotFound {
+            program: program.to_owned(),
+        };
+        let failed = |error: io::Error| io_error(&name, "start", error);
+        // Looked for here: what the leash cannot start is only known when it has ended.
+        let mut places = sapari_leash::in_path(self.program.as_os_str());
+        let program = places.find(|place| place.is_file());
+        let program = program.ok_or_else(|| missing(&name))?;
+        let leash = sapari_leash::command(&program, self.limits);
+        let mut command = match leash {
+            Ok(command) => Command::from(command),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(missing(sapari_leash::NAME));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if let Some(variables) = self.environment {
+            command.env_clear().envs(variables);
+        }
+        if let Some(dir) = self.dir {
+            command.current_dir(dir);
+        }
+        command
+            .args(self.args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Only a second line: it reaches the leader alone, the group guard reaches all.
             .kill_on_drop(true);
-        let program = self.program;
-        match self.command.spawn() {
-            Ok(child) => Running::of(child).map_err(|e| io_error(&program, "start", e)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(ProcessError::NotFound { program })
-            }
-            Err(e) => Err(io_error(&program, "start", e)),
-        }
+        command.spawn().and_then(Running::of).map_err(failed)
     }
 }
 
@@ -208,11 +263,13 @@ impl Stop {
     }
 }
 
-/// A child that was started and not yet reaped.
+/// A child on its leash that was started and not yet reaped.
 struct Running {
     // Dropped before `child`: dropping the child may reap it, and its number is then not ours.
     group: Group,
     child: Child,
+    /// Closed, it ends the group.
+    _leash: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
 }
@@ -225,6 +282,8 @@ impl Running {
             .ok_or_else(|| io::Error::other("the new process has no id"))?;
         Ok(Self {
             group: Group::led_by(Pid::from_raw(leader)),
+            // Taken: who waits for a child closes its stdin.
+            _leash: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,

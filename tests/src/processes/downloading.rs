@@ -1,6 +1,8 @@
 //! The download role as a process: a link goes in, a clip lies in storage; or it is dead with one sentence.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::client::Tasks;
@@ -18,6 +20,7 @@ fn allowing() -> Space {
         .with("SAPARI_FETCH_ALLOW", "127.0.0.1")
         .with("SAPARI_FETCH_MAX_MIB", "2")
         .with("SAPARI_FETCH_STALL", "1s")
+        .with("SAPARI_YT_DLP", "off")
 }
 
 fn interview() -> Vec<u8> {
@@ -177,4 +180,105 @@ async fn bad_settings_are_refused() {
         let ended = space.start("sapari-download", &[flag, value]).ended().await;
         ended.assert_sentence(64, flag.trim_start_matches('-'));
     }
+}
+
+/// What yt-dlp does, as far as the role can see it.
+const YT_DLP: &str = r#"#!/usr/bin/env python3
+import sys, urllib.error, urllib.parse, urllib.request
+if sys.argv[1:] == ["--version"]:
+    print("2026.01.02")
+    sys.exit()
+end = sys.argv.index("--")
+[url] = sys.argv[end + 1:]
+options = dict(it.split("=", 1) for it in sys.argv[:end] if "=" in it)
+proxies = {scheme: options["--proxy"] for scheme in ("http", "https")}
+opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+try:
+    page = opener.open(url).read().decode()
+    if "src=" not in page:
+        sys.exit("ERROR: Unsupported URL: " + url)
+    film = opener.open(urllib.parse.urljoin(url, page.split(chr(34))[1])).read()
+except urllib.error.HTTPError as error:
+    sys.exit(f"ERROR: [generic] s3cret: Unable to download webpage: {error} (caused by s3cret)")
+if len(film) > int(options["--max-filesize"]):
+    sys.exit()
+path = options["--output"].replace("%(ext)s", "mp4")
+open(path, "wb").write(film)
+print(f"PROGRESS:{len(film)}:{len(film)}")
+print(f"FILE:{path}")
+"#;
+
+fn page(film: &str) -> Answer {
+    Answer::File(
+        "text/html; charset=utf-8",
+        format!("<video src=\"{film}\">").into_bytes(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_left_to_yt_dlp_which_goes_where_the_role_may_go() {
+    let inside = TcpListener::bind("127.0.0.2:0").expect("a port");
+    inside.set_nonblocking(true).expect("a socket");
+    let elsewhere = format!("http://{}/clip.mp4", inside.local_addr().expect("bound"));
+    let web = Web::serving(&[
+        ("/watch?v=1", page("/clip.mp4")),
+        ("/clip.mp4", Answer::File("video/mp4", interview())),
+        ("/inside", page(&elsewhere)),
+        ("/long", page("/large.mp4")),
+        ("/large.mp4", Answer::File("video/mp4", vec![0; 3 << 20])),
+        ("/gone?token=s3cret", page("/missing.mp4")),
+        (
+            "/s3cret",
+            Answer::File("text/html", b"<p>nothing</p>".to_vec()),
+        ),
+    ])
+    .await;
+    let space = allowing();
+    let broker = space.broker().await;
+    for role in [Role::Proxy, Role::Analysis] {
+        broker.declare(role.queue()).await.expect("declared");
+    }
+    let program = space.path("yt-dlp");
+    std::fs::write(&program, YT_DLP).expect("writable");
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("ours");
+    let program = program.display().to_string();
+    let worker = space
+        .start("sapari-download", &["--yt-dlp", &program])
+        .ready()
+        .await;
+    let found = worker.stderr.message("yt-dlp found").await;
+    assert_eq!(found["fields"]["version"], "2026.01.02", "{found}");
+
+    assert_stored(&space, &download(&space, &web.url("/watch?v=1")).await);
+    let table = [
+        ("/inside", "127.0.0.2 is a loopback address"),
+        ("/long", "more than the 2097152 bytes"),
+        (
+            "/gone?token=s3cret",
+            "yt-dlp got no film from 127.0.0.1: Unable to download webpage: HTTP Error 404",
+        ),
+        (
+            "/s3cret",
+            "yt-dlp got no film from 127.0.0.1: Unsupported URL",
+        ),
+    ];
+    for (path, words) in table {
+        let ended = download(&space, &web.url(path)).await;
+        ended.assert_sentence(1, words);
+        assert!(!ended.stderr[0].contains("s3cret"), "{ended:?}");
+    }
+    assert!(inside.accept().is_err(), "somebody connected");
+}
+
+#[tokio::test]
+async fn a_missing_yt_dlp_is_69_with_what_to_do() {
+    let space = Space::new();
+    let args = ["--yt-dlp", "no-such-yt-dlp"];
+    let ended = space.start("sapari-download", &args).ended().await;
+    assert_eq!(ended.code, Some(69), "{ended:?}");
+    let said = ended.stderr.join("\n");
+    assert!(
+        said.contains("`no-such-yt-dlp` was not found") && said.contains("--yt-dlp off"),
+        "{said}"
+    );
 }

@@ -1,7 +1,6 @@
 //! kill -9 in the middle of a long render: the next attempt goes on where the killed one was, and the export is whole.
 
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 use super::stopping::Waiting;
 use super::support::{Receiver, Space, Span, alive, film, until};
@@ -15,7 +14,6 @@ const TOLERANCE: f64 = 0.1;
 struct Killed {
     receiver: Receiver,
     waiting: Waiting,
-    ffmpeg: Pid,
 }
 
 impl Killed {
@@ -26,11 +24,11 @@ impl Killed {
         let (worker, ffmpeg) = waiting.worker_at_work(&["--lease", "1s"]).await;
         worker.signal(Signal::SIGKILL);
         assert_eq!(worker.ended().await.code, None, "killed");
-        Self {
-            receiver,
-            waiting,
-            ffmpeg,
-        }
+        until("ffmpeg's end, which goes with its worker", || {
+            !alive(ffmpeg)
+        })
+        .await;
+        Self { receiver, waiting }
     }
 
     /// Lets another worker render it, with its scratch files there, and gives what each of its steps came to.
@@ -78,7 +76,6 @@ fn steps(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_during_apply_cuts_and_neither_probe_nor_download_is_repeated() {
     let killed = Killed::in_apply_cuts().await;
-    assert!(alive(killed.ffmpeg), "nobody was there to end it");
     let outcomes = killed.rendered_by_another("scratch").await;
     let expected = steps(&[
         ("probe_clips", "resumed"),
@@ -88,10 +85,6 @@ async fn kill_9_during_apply_cuts_and_neither_probe_nor_download_is_repeated() {
         ("upload_export", "done"),
     ]);
     assert_eq!(outcomes, expected);
-    until("the end of the ffmpeg that was left behind", || {
-        !alive(killed.ffmpeg)
-    })
-    .await;
     killed.assert_whole();
     let left = killed.waiting.space.files("scratch");
     assert!(left.is_empty(), "the message has come to its end: {left:?}");
@@ -110,6 +103,4 @@ async fn kill_9_during_apply_cuts_and_another_machine_only_downloads_again() {
     ]);
     assert_eq!(outcomes, expected);
     killed.assert_whole();
-    // There is no machine here that goes down with it. It may have come to its end by itself.
-    let _ = nix::sys::signal::kill(killed.ffmpeg, Signal::SIGKILL);
 }

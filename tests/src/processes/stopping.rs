@@ -130,3 +130,14 @@ async fn a_second_signal_ends_at_once() {
     waiting.assert_handed_back().await;
     assert!(gone, "ffmpeg renders on for nobody");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_leaves_no_ffmpeg_behind() {
+    let waiting = Waiting::kicked().await;
+    let (worker, ffmpeg) = waiting.worker_at_work(&["--drain-grace", "10m"]).await;
+    worker.signal(Signal::SIGKILL);
+    let ended = worker.ended().await;
+    assert_eq!(ended.code, None, "killed: {ended:?}");
+    let leaving = tokio::time::timeout(AT_ONCE, until("ffmpeg's end", || !alive(ffmpeg)));
+    assert!(leaving.await.is_ok(), "ffmpeg renders on for nobody");
+}

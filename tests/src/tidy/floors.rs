@@ -8,7 +8,7 @@ use serde_json::Value;
 /// What stands on which floor. `sapari-tests` and its worker stand beside the house.
 fn floor(package: &str) -> Option<u8> {
     match package {
-        "sapari-telemetry" | "sapari-macros" => Some(0),
+        "sapari-leash" | "sapari-macros" | "sapari-telemetry" => Some(0),
         "sapari-runtime" => Some(1),
         "sapari-tasks" => Some(2),
         "sapari-services" => Some(3),

@@ -91,12 +91,18 @@ fn load<D: Dependencies>(
 /// The main of a process with one role: `fn main() -> ExitCode { host::main(Role::Render, worker) }`.
 #[must_use]
 pub fn main<P: Process, D: Dependencies>(process: P, worker: fn(D) -> Worker<D>) -> ExitCode {
+    if let Some(ended) = sapari_leash::divert() {
+        return ended;
+    }
     Program::new(process, worker).main()
 }
 
 /// The main of a process that can be any of several roles: `--role` says which.
 #[must_use]
 pub fn main_of_any(programs: &[Program]) -> ExitCode {
+    if let Some(ended) = sapari_leash::divert() {
+        return ended;
+    }
     let matches = match args::for_any(programs).try_get_matches() {
         Ok(matches) => matches,
         Err(mistake) => return usage(&mistake),

@@ -8,6 +8,7 @@
 mod address;
 mod error;
 mod fetch;
+mod gate;
 mod place;
 mod resume;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use sapari_telemetry::{Traced, ext_span};
 pub use address::{AddressRule, BadNetwork, Network};
 pub use error::FetchError;
 pub use fetch::{FetchJob, Fetched};
+pub(crate) use gate::Gate;
 
 use super::ffmpeg::ClipCall;
 use place::Place;
@@ -69,6 +71,17 @@ impl Http {
         Self {
             rules: Arc::new(Rules { address, limits }),
         }
+    }
+
+    /// What bounds a fetch.
+    #[must_use]
+    pub fn limits(&self) -> &FetchLimits {
+        &self.rules.limits
+    }
+
+    /// The host of an address, which is all of it that may be shown.
+    pub(crate) fn host(url: &str) -> Result<String, FetchError> {
+        Ok(Place::of(url)?.host)
     }
 
     /// Fetches `job.url` to `job.to`. `progress` gets the fraction done, where the server says how

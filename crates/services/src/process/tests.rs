@@ -192,3 +192,59 @@ async fn what_a_process_leaves_behind_is_killed_with_it() {
         .unwrap();
     timeout(BOUND, all_gone).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_process_has_the_memory_and_the_variables_that_it_is_given() {
+    let never = CancellationToken::new();
+    let run = sh("ulimit -d; ulimit -f; ulimit -c; echo \"$ONLY-$HOME\"");
+    let run = run.memory(512 << 20).file_size(1 << 20);
+    let run = run.environment([("ONLY", "this".into()), ("PATH", "/usr/bin:/bin".into())]);
+    let out = run.collect(&never, 1000).await.unwrap().stdout;
+    // In KiB, and in blocks of 512 bytes.
+    assert_eq!(String::from_utf8(out).unwrap(), "524288\n2048\n0\nthis-\n");
+    let greedy = sh("exec tail /dev/zero").memory(64 << 20);
+    let error = timeout(BOUND, greedy.run(&never, |_| {}))
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(error.to_string().contains("memory"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_said() {
+    let scratch = scratch();
+    let file = scratch.path("text").unwrap();
+    std::fs::write(&file, "no program").unwrap();
+    let run = ChildProcess::new(&file);
+    let error = run
+        .run(&CancellationToken::new(), |_| {})
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("could not start"), "{error}");
+}
+
+/// What the kernel does when this process is killed.
+#[test]
+fn a_leash_that_is_let_go_of_ends_the_whole_group() {
+    let scratch = scratch();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let fifo = runtime.block_on(fifo(&scratch));
+    let mut all_gone = closed(&fifo);
+    let script = format!(
+        "exec 9>'{}'; (trap '' TERM HUP; echo ready; while :; do sleep 60; done) & trap '' TERM HUP; wait",
+        fifo.display()
+    );
+    let mut leash = sapari_leash::command(Path::new("/bin/sh"), Limits::default()).unwrap();
+    let leash = leash.args(["-c", &script]).stdout(Stdio::piped());
+    let mut child = leash.spawn().unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut ready).unwrap();
+    assert!(all_gone.try_recv().is_err(), "they run");
+    drop(child.stdin.take());
+    let gone = async { timeout(BOUND, all_gone).await.unwrap().unwrap() };
+    runtime.block_on(gone);
+    assert_eq!(Exit::of(child.wait().unwrap()), Some(Exit::Signal(9)));
+}

@@ -8,7 +8,8 @@ use std::time::Duration;
 use sapari_runtime::pipeline::{Pipeline, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    ClipCall, FetchError, FetchJob, MediaError, MediaSource, Scratch, StorageError, Subject,
+    ClipCall, FetchError, FetchJob, MediaError, MediaSource, PageError, Scratch, StorageError,
+    Subject,
 };
 use sapari_tasks::{DownloadMedia, Downloaded};
 
@@ -55,11 +56,17 @@ async fn fetch_media(cx: Cx) -> TaskResult<PathBuf> {
         .path(&format!("clip-{name}"))
         .permanent()?;
     let job = FetchJob { url, to: &to };
-    let http = &cx.deps().sources.http;
+    let Sources { http, ytdlp, .. } = &cx.deps().sources;
     let fetched = http.fetch(call(&cx), job, |fraction| cx.progress(fraction));
-    match fetched.await {
-        Ok(_) => Ok(to),
-        Err(error) => Err(classified(error)),
+    match (fetched.await, ytdlp) {
+        (Ok(_), _) => Ok(to),
+        (Err(FetchError::Page { .. }), Some(ytdlp)) => {
+            let told = |fraction| cx.progress(fraction);
+            let found = ytdlp.download(http, call(&cx), job, told).await;
+            found.permanent_when(PageError::is_permanent)?;
+            Ok(to)
+        }
+        (Err(error), _) => Err(classified(error)),
     }
 }
 

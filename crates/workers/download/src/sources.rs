@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use sapari_runtime::duration;
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
-use sapari_services::{AddressRule, FetchLimits, Http, Media, Network};
+use sapari_services::{AddressRule, FetchLimits, Http, Media, Network, Ytdlp};
 
 const ALLOW: &str = "fetch-allow";
 const MAX_MIB: &str = "fetch-max-mib";
 const MAX_TIME: &str = "fetch-max-time";
 const STALL: &str = "fetch-stall";
+const YT_DLP: &str = "yt-dlp";
+
+/// What stands for "none" in the place of a program.
+const OFF: &str = "off";
 
 /// The web, storage, ffmpeg and scratch space. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,9 +22,11 @@ pub struct Sources {
     pub media: Media,
     /// The web, as far as it may be fetched from.
     pub http: Http,
+    /// What finds the film on a web page; none if only addresses of files are fetched.
+    pub ytdlp: Option<Ytdlp>,
 }
 
-const OWN: [Setting; 4] = [
+const OWN: [Setting; 5] = [
     Setting {
         name: ALLOW,
         help: "Networks besides the public internet that files may be fetched from, such as 10.1.0.0/16, several with commas. \
@@ -41,6 +47,11 @@ const OWN: [Setting; 4] = [
         name: STALL,
         help: "The longest that a server may send nothing",
         default: Some("30s"),
+    },
+    Setting {
+        name: YT_DLP,
+        help: "The program that finds the film on a web page: a path, or a name in PATH. With `off`, only addresses of files are fetched",
+        default: Some("yt-dlp"),
     },
 ];
 
@@ -71,11 +82,30 @@ impl Dependencies for Sources {
         Ok(Self {
             media: Media::load(settings)?,
             http: Http::new(rule, limits),
+            ytdlp: settings
+                .get(YT_DLP)
+                .filter(|program| *program != OFF)
+                .map(Ytdlp::at),
         })
     }
 
     fn check(&self) -> Check {
-        self.media.check()
+        let (media, ytdlp) = (self.media.check(), self.ytdlp.clone());
+        Box::pin(async move {
+            media.await?;
+            let Some(ytdlp) = ytdlp else {
+                tracing::info!("without yt-dlp: only addresses of files are fetched");
+                return Ok(());
+            };
+            let version = ytdlp.check().await;
+            let version = version.map_err(|error| {
+                format!(
+                    "{error}; or set --yt-dlp off, if only addresses of files are to be fetched"
+                )
+            })?;
+            tracing::info!(version, "yt-dlp found");
+            Ok(())
+        })
     }
 }
 

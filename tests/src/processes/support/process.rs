@@ -77,10 +77,13 @@ impl Process {
         waitid(Id::Pid(self.pid()), flags).expect("the process is a child of this one");
     }
 
-    /// Its children of that name.
+    /// Its children of that name, and theirs.
     pub(crate) fn children(&self, name: &str) -> Vec<Pid> {
         let named = |pid: &Pid| status(*pid).is_some_and(|status| status.name == name);
-        children_of(self.pid()).into_iter().filter(named).collect()
+        descendants_of(self.pid())
+            .into_iter()
+            .filter(named)
+            .collect()
     }
 
     /// Waits for its end.
@@ -109,7 +112,7 @@ impl Drop for Process {
         if self.child.id().is_none() {
             return;
         }
-        let children = children_of(self.pid());
+        let children = descendants_of(self.pid());
         // Either error means that it is gone already, which is what is wanted.
         let _ = self.child.start_kill();
         for child in children {
@@ -233,6 +236,16 @@ fn status(pid: Pid) -> Option<Status> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     (state != "Z").then_some(Status { name, parent })
+}
+
+fn descendants_of(parent: Pid) -> Vec<Pid> {
+    let mut found = children_of(parent);
+    let mut at = 0;
+    while at < found.len() {
+        found.extend(children_of(found[at]));
+        at += 1;
+    }
+    found
 }
 
 fn children_of(parent: Pid) -> Vec<Pid> {

@@ -1,5 +1,6 @@
 //! Fetches from a real server on loopback, which is allowed here as an operator allows it.
 
+mod gated;
 mod refused;
 mod resumed;
 mod server;

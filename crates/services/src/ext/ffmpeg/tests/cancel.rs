@@ -26,6 +26,8 @@ async fn long_film(scratch: &Scratch) -> MediaSource {
     MediaSource::File(long)
 }
 
+const LEASH_AND_FFMPEG: usize = 2;
+
 /// The live processes that name `path` among their arguments. Zombies have none.
 fn processes_with(path: &Path) -> Vec<i32> {
     let needle = path.as_os_str().as_encoded_bytes();
@@ -98,7 +100,7 @@ async fn cancelling_a_render_ends_ffmpeg() {
     });
     let error = timeout(BOUND, render).await.unwrap().unwrap_err();
     assert!(error.is_cancelled() && !error.is_permanent(), "{error}");
-    assert_eq!(running, 1);
+    assert_eq!(running, LEASH_AND_FFMPEG);
     // Reaped before it returned: nothing to wait for.
     assert_eq!(processes_with(&film.to), Vec::<i32>::new());
     film.left_nothing();
@@ -120,7 +122,7 @@ async fn dropping_a_render_kills_ffmpeg() {
         }
     });
     timeout(BOUND, is_running.recv()).await.unwrap().unwrap();
-    assert_eq!(processes_with(&film.to).len(), 1);
+    assert_eq!(processes_with(&film.to).len(), LEASH_AND_FFMPEG);
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     // SIGKILL was sent; its end has no event we could wait for, as nobody holds the child now.

@@ -2,7 +2,7 @@
 
 use sapari_runtime::duration::minutes;
 use sapari_runtime::schedule::{Missed, Overlap, Timetable};
-use sapari_tasks::{CleanupExpiredExports, PruneResults, RescueStuckTasks};
+use sapari_tasks::{CleanupExpiredExports, PruneResults, ReconcileStorage, RescueStuckTasks};
 
 /// What is done by the clock.
 #[must_use]
@@ -12,6 +12,9 @@ pub fn timetable() -> Timetable {
         .overlap(Overlap::Skip)
         .cron("0 */15 * * * *", CleanupExpiredExports::default())
         .overlap(Overlap::Skip)
+        .cron("0 0 3 * * *", ReconcileStorage::default())
+        .tz("Europe/Lisbon")
+        .missed(Missed::RunOnce)
         .cron("0 7 * * * *", PruneResults::default())
         .missed(Missed::RunOnce)
         .overlap(Overlap::Skip)

@@ -20,8 +20,9 @@ pub use edits::{Caption, EditList, Kept, Muted};
 pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use proxy::{MakeProxy, ProxyManifest, Thumbnails};
 pub use render::{
-    CaptionsAs, CleanedUp, CleanupExpiredExports, ExportManifest, ExportSettings, MutedAs, Preview,
-    RenderExport, RenderPreview, Resolution, VideoCodec,
+    BucketUse, CaptionsAs, CleanedUp, CleanupExpiredExports, ExportManifest, ExportSettings,
+    MutedAs, Preview, ReconcileStorage, RenderExport, RenderPreview, Resolution, StorageUse,
+    VideoCodec,
 };
 pub use role::Role;
 pub use upkeep::{PruneResults, RescueStuckTasks, Rescued};
@@ -64,6 +65,7 @@ pub fn catalogue() -> Vec<Declared> {
         Declared::of::<RenderExport>(),
         Declared::of::<RenderPreview>(),
         Declared::of::<CleanupExpiredExports>(),
+        Declared::of::<ReconcileStorage>(),
         Declared::of::<TrimAsset>(),
         Declared::of::<ExtractAudio>(),
         Declared::of::<NormalizeImage>(),

@@ -38,6 +38,28 @@ pub struct CleanupExpiredExports {
     pub keep_days: u32,
 }
 
+/// Counts what lies in storage. Kicked by a timetable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileStorage {}
+
+/// What lies in storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageUse {
+    /// One for each bucket, empty ones included.
+    pub buckets: Vec<BucketUse>,
+}
+
+/// What lies in one bucket, the first part of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketUse {
+    /// Its name; `other` is all that lies in none.
+    pub bucket: String,
+    /// How many objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// What a cleanup came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanedUp {
@@ -234,6 +256,16 @@ impl RenderPreview {
     pub fn key(&self) -> String {
         format!("previews/{}.mp4", self.project_uuid)
     }
+}
+
+impl Task for ReconcileStorage {
+    const NAME: &'static str = "reconcile_storage";
+    const QUEUE: Queue = Role::Render.queue();
+    const POLICY: Policy = Policy::DEFAULT
+        .attempts(3)
+        .timeout(minutes(30))
+        .priority(Priority::Low);
+    type Output = StorageUse;
 }
 
 impl Task for CleanupExpiredExports {

@@ -31,7 +31,7 @@ pub use attributes::AttrValue;
 pub use console::ConsoleProcessor;
 pub use gauges::{CensusGauges, ConsumerGauge, LevelGauges, WorkerGauges, observe_worker};
 pub use init::{Guard, InitError, Outputs, ScrapeError, Scraper, init, init_with};
-pub use metrics::TaskMetrics;
+pub use metrics::{TaskMetrics, storage_used};
 pub use propagation::{Carrier, current_trace_id, trace_id_of};
 pub use record::{SpanEvent, SpanKind, SpanLink, SpanRecord, SpanStatus};
 pub use schedule::{ScheduleMetrics, SchedulerGauges, observe_scheduler};

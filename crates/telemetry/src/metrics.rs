@@ -20,6 +20,15 @@ const MESSAGING_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
+/// What lies in a bucket of storage, as it was last counted. Buckets are few and named in code.
+pub fn storage_used(bucket: &str, objects: u64, bytes: u64) {
+    let meter = global::meter("sapari-telemetry");
+    let bucket = [KeyValue::new("bucket", bucket.to_owned())];
+    let gauge = |name| meter.u64_gauge(name).build();
+    gauge("taskiq_storage_objects").record(objects, &bucket);
+    gauge("taskiq_storage_bytes").record(bytes, &bucket);
+}
+
 /// The instruments of the task runtime.
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {

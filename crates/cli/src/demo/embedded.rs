@@ -72,6 +72,8 @@ fn plans(media: &Media, mails: &Path) -> Result<[Plan; 6], Failure> {
     let sources = sapari_download::Sources {
         media: media.clone(),
         http: Http::new(AddressRule::public().and([here]), FetchLimits::default()),
+        // A file, and no page: no further program is needed.
+        ytdlp: None,
     };
     let listener = sapari_analysis::Listener::new(media.clone());
     Ok([

@@ -5,6 +5,7 @@
 //! [`Storage`] may read and write under its prefix.
 
 mod error;
+mod held;
 mod key;
 mod old;
 mod open;
@@ -26,6 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use sapari_telemetry::Traced;
 
 pub use error::{Cause, StorageError};
+pub use held::{Held, OTHER};
 pub use old::{Old, OldObjects};
 pub use subject::Subject;
 

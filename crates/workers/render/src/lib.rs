@@ -4,10 +4,12 @@
 mod cleanup;
 mod order;
 mod pipeline;
+mod reconcile;
 mod steps;
 mod tasks;
 
 pub use cleanup::cleanup_expired_exports;
+pub use reconcile::reconcile_storage;
 pub use tasks::{render_export, render_preview};
 
 use sapari_runtime::worker::Worker;
@@ -21,6 +23,7 @@ pub fn worker(media: Media) -> Worker<Media> {
         .task::<render_export>()
         .task::<render_preview>()
         .task::<cleanup_expired_exports>()
+        .task::<reconcile_storage>()
         .pipeline(pipeline::render().describe())
         .pipeline(pipeline::preview().describe())
         .slots(1)

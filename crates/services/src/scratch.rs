@@ -5,7 +5,6 @@
 //! of a message is left alone for some hours, because the message's next attempt may find in it
 //! what the killed one had fetched.
 
-mod orphans;
 #[cfg(test)]
 mod tests;
 
@@ -85,9 +84,9 @@ impl Scratch {
 
     /// The directory of the message `id`: the same for each of its attempts on this machine, with
     /// what an attempt that was killed, or that called [`Scratch::leave`], had finished in it.
-    /// Files that it had not finished are removed, and the child processes that it left behind
-    /// are ended. While an earlier attempt still lives, this is a new directory as
-    /// [`Scratch::new`] makes it.
+    /// Files that it had not finished are removed; its child processes ended with it, by their
+    /// leash. While an earlier attempt still lives, this is a new directory as [`Scratch::new`]
+    /// makes it.
     ///
     /// # Errors
     ///
@@ -101,7 +100,6 @@ impl Scratch {
         let Some(lock) = taken_over(root, &dir).map_err(ScratchError::io(root))? else {
             return Self::new(root, label);
         };
-        orphans::end(&dir);
         unfinished(&dir).for_each(|file| {
             let _ = std::fs::remove_file(file);
         });

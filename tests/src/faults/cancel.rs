@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::killpg;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use sapari_fault_worker::{Jot, Nap};
 use sapari_runtime::broker::conformance::settled_depth;
 use sapari_runtime::ledger::CancelAnswer;
@@ -27,13 +27,16 @@ fn assert_cancelled(record: &Record) {
 async fn cancel_of_a_running_render_ends_its_whole_process_group() {
     let waiting = Waiting::kicked().await;
     let (worker, ffmpeg) = waiting.worker_at_work(&["--drain-grace", "30s"]).await;
-    assert!(group_lives(ffmpeg), "ffmpeg leads a group of its own");
+    // Its leash leads the group, and nothing of the worker's is in it.
+    let group = getpgid(Some(ffmpeg)).expect("it lives");
+    assert!(![ffmpeg, worker.pid()].contains(&group), "{group}");
+    assert!(group_lives(group));
     let since = Instant::now();
     let (space, id) = (&waiting.space, waiting.id.as_str());
     let asked = space.sapari(&["cancel", id, "--wait", "60s"]).ended().await;
     assert_eq!(asked.code, Some(0), "{asked:?}");
     assert_eq!(asked.stdout.last(), Some(&format!("{id}  cancelled")));
-    until("the end of ffmpeg", || !group_lives(ffmpeg)).await;
+    until("the end of ffmpeg", || !group_lives(group)).await;
     let took = since.elapsed();
     println!("ffmpeg's process group is gone {took:?} after the command began");
     assert!(took < BOUND, "{took:?}");

@@ -66,6 +66,11 @@ pub struct ClipCall<'a> {
     pub cancel: &'a CancellationToken,
 }
 
+/// The most memory of its own that ffmpeg gets: several times what a 4K encode takes, and less than a file can ask for.
+const FFMPEG_MEMORY: u64 = 12 << 30;
+/// The same for ffprobe, which decodes nothing.
+const FFPROBE_MEMORY: u64 = 2 << 30;
+
 /// An installed ffmpeg with its ffprobe. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ffmpeg {
@@ -121,16 +126,15 @@ impl Ffmpeg {
     }
 
     fn ffmpeg(&self) -> ChildProcess {
-        ChildProcess::new(&self.tools.ffmpeg).args([
-            "-hide_banner",
-            "-nostdin",
-            "-loglevel",
-            "warning",
-        ])
+        ChildProcess::new(&self.tools.ffmpeg)
+            .memory(FFMPEG_MEMORY)
+            .args(["-hide_banner", "-nostdin", "-loglevel", "warning"])
     }
 
     fn ffprobe(&self) -> ChildProcess {
-        ChildProcess::new(&self.tools.ffprobe).args(["-hide_banner", "-loglevel", "warning"])
+        ChildProcess::new(&self.tools.ffprobe)
+            .memory(FFPROBE_MEMORY)
+            .args(["-hide_banner", "-loglevel", "warning"])
     }
 }
 

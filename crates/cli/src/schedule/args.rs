@@ -56,7 +56,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "PATTERN")]
     pub(crate) cron: Option<String>,
     /// The IANA time zone of the pattern, like Europe/Lisbon [default: UTC]
-    #[arg(long, value_name = "ZONE", requires = "cron")]
+    #[arg(long, value_name = "ZONE", conflicts_with_all = ["every", "at"])]
     pub(crate) tz: Option<String>,
     /// Every so often, like 5m
     #[arg(long, value_name = "DURATION")]

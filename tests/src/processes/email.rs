@@ -95,7 +95,11 @@ async fn mail_goes_into_files_unless_a_server_is_named() {
             ("link", "javascript:x"),
             "no http or https link",
         ),
-        ("ada", ("length", "1 s"), "the recipient is no mail address"),
+        (
+            "hugo",
+            ("length", "1 s"),
+            "the recipient is no mail address",
+        ),
     ];
     for (to, variable, words) in refused {
         let id = Uuid::new_v4().to_string();
@@ -104,7 +108,10 @@ async fn mail_goes_into_files_unless_a_server_is_named() {
     }
     worker.signal(Signal::SIGTERM);
     let said = worker.ended().await.stderr.concat();
-    assert!(!said.contains("ada"), "no address in the log: {said}");
+    // "ada" alone may stand in the id of a span.
+    for told in ["ada@", "Ada", "hugo"] {
+        assert!(!said.contains(told), "no address in the log: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,8 @@ use crate::broker::{Baton, Broker};
 use crate::handle::{AnyHandle, Handle};
 use crate::ledger::Ledger;
 use crate::message::{
-    Args, ArgsError, Labels, Message, MessageId, Route, label, new_kick, new_kick_again,
-    unix_seconds,
+    Args, ArgsError, KickMoment, Labels, Message, MessageId, Route, label, new_kick,
+    new_kick_again, unix_seconds,
 };
 use crate::middleware::{Middleware, Outlet, Stack};
 pub use crate::outbound::KickError;
@@ -148,15 +148,12 @@ impl Tasks {
 
     async fn send(&self, outbound: Outbound) -> Result<AnyHandle, KickError> {
         let id = outbound.message.id.clone();
-        let kicked = outbound
-            .message
-            .kick()
-            .and_then(crate::message::Kicked::read);
+        let again = outbound.message.kick().and_then(KickMoment::of_again);
         let outlet = Outlet::Broker(self.broker.as_ref());
         self.stack.send(outbound, outlet).await?;
         Ok(self
             .handle_named(id)
-            .of_kick(kicked.map_or(Meant::Any, Meant::From)))
+            .of_kick(again.map_or(Meant::Any, Meant::From)))
     }
 }
 

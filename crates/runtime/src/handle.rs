@@ -140,13 +140,17 @@ impl AnyHandle {
             ledger.sighting(&self.id).await?,
             None | Some(Sighting::Finished)
         );
-        let record = self.results.load(&self.id).await?;
-        if ended && record.is_some_and(|record| self.meant.is(&record)) {
+        if ended && self.has_record().await? {
             return Ok(CancelAnswer::AlreadyEnded);
         }
         let (id, at) = (self.id.clone(), unix_millis());
         ledger.cancel(&Cancel { id, at }).await?;
         Ok(CancelAnswer::Requested)
+    }
+
+    async fn has_record(&self) -> Result<bool, ResultError> {
+        let record = self.results.load(&self.id).await?;
+        Ok(record.is_some_and(|record| self.meant.is(&record)))
     }
 
     /// How far the task is, if it said so: see [`TaskContext::progress`](crate::context::TaskContext::progress).

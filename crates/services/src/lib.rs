@@ -6,6 +6,7 @@
 //! errors say with `is_permanent()` whether a retry could heal them.
 
 pub mod captions;
+mod cause;
 pub mod cuts;
 pub mod ext;
 mod hash;
@@ -17,6 +18,7 @@ pub mod scratch;
 mod waveform;
 
 pub use captions::Cue;
+pub use cause::Cause;
 pub use cuts::{CutFault, CutSettings, Segment, Silence, after_cuts, keep_segments, total};
 pub use ext::ffmpeg::{
     AssetCall, AudioStream, ClipCall, Codec, CutJob, Encoding, Ffmpeg, FrameRate, Gain, Look,
@@ -33,7 +35,7 @@ pub use ext::openai::{
 pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
 pub use ext::storage::{Held, Storage, StorageError, Subject};
 pub use ext::ytdlp::{PageError, Ytdlp};
-pub use media::{Media, data_dir};
+pub use media::{Clip, Media, data_dir};
 pub use process::{ChildProcess, Collected, Exit, ProcessError};
 pub use scratch::{Scratch, ScratchError};
 pub use waveform::Waveform;

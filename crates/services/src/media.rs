@@ -7,10 +7,21 @@ use std::path::PathBuf;
 
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
 
-use crate::{Ffmpeg, Scratch, ScratchError, Storage};
+use crate::{
+    ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, Subject,
+};
 
 const STORAGE_URL: &str = "storage-url";
 const SCRATCH_DIR: &str = "scratch-dir";
+
+/// A clip where it lies, and what it is.
+#[derive(Debug)]
+pub struct Clip {
+    /// Where ffmpeg reads it.
+    pub source: MediaSource,
+    /// What ffprobe found in it.
+    pub probe: Probe,
+}
 
 /// ffmpeg, storage and scratch space. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +42,18 @@ impl Media {
             storage,
             scratch_root,
         }
+    }
+
+    /// A clip where it lies in storage, and what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`]: there is none, or it is no recording.
+    pub async fn look_at(&self, call: ClipCall<'_>, key: &str) -> Result<Clip, MediaError> {
+        let subject = Subject::clip(call.clip_file_uuid);
+        let source = self.storage.media_source(subject, key).await?;
+        let probe = self.ffmpeg.probe(call, &source).await?;
+        Ok(Clip { source, probe })
     }
 
     /// A scratch directory for one task, gone when it is dropped.

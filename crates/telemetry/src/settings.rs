@@ -20,7 +20,8 @@ use parse::Vars;
 
 /// Crates that log every frame or request: heard from WARN on unless the filter says otherwise. The AMQP client says at
 /// ERROR what its caller hears as an error anyway.
-const QUIET: &str = "lapin=off,h2=warn,hyper=warn,reqwest=warn,opentelemetry=warn";
+const QUIET: &str =
+    "lapin=off,h2=warn,hyper=warn,reqwest=warn,opentelemetry=warn,tokio_cron_scheduler=warn";
 
 /// What the caller knows about the process.
 #[derive(Clone, Copy, Debug, Default)]

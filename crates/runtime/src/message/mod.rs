@@ -192,20 +192,23 @@ pub(crate) fn new_kick_again() -> String {
 
 /// When the kick was, in milliseconds since 1970, if its id may have been kicked before.
 pub(crate) fn kicked_again_at(kick: &str) -> Option<u64> {
-    kick.strip_suffix("-again")
-        .and_then(Kicked::read)
-        .map(|kicked| kicked.at)
+    KickMoment::of_again(kick).map(|moment| moment.at)
 }
 
 /// A kick of ours in the order of time: when it was; then, within one millisecond and process, which number it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kicked {
+pub struct KickMoment {
     at: u64,
     process: u64,
     number: u64,
 }
 
-impl Kicked {
+impl KickMoment {
+    /// The same, if the id may have been kicked before: most kicks are told by their ending, and not read.
+    pub(crate) fn of_again(kick: &str) -> Option<Self> {
+        kick.strip_suffix("-again").and_then(Self::read)
+    }
+
     /// Reads what [`Message::kick`] says, if it was one of ours.
     pub(crate) fn read(kick: &str) -> Option<Self> {
         let hex = |part: &str| u64::from_str_radix(part, 16).ok();

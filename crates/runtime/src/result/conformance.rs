@@ -13,7 +13,7 @@ use super::memory::MemoryResults;
 use super::redis::RedisResults;
 use super::{MAX_RESULT_BYTES, Meant, Record, ResultError, Results};
 use crate::ledger::Sighting;
-use crate::message::{Kicked, MessageId, new_kick, new_kick_again};
+use crate::message::{KickMoment, MessageId, new_kick, new_kick_again};
 
 /// The most that one step of a case may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -319,7 +319,7 @@ pub async fn a_wait_begins_again_after_a_cancelled_one(results: &impl Observed) 
 /// When the promise is broken.
 pub async fn what_an_earlier_kick_left_is_not_waited_for(results: &impl Observed) {
     let (earlier, meant, later) = (new_kick(), new_kick_again(), new_kick_again());
-    let waited_for = Meant::From(Kicked::read(&meant).expect("one of ours"));
+    let waited_for = Meant::From(KickMoment::read(&meant).expect("one of ours"));
     for kick in [Some(meant), Some(later), None] {
         let id = MessageId::new();
         save_of(results, &id, 1, Some(earlier.clone())).await;

@@ -18,7 +18,7 @@ pub use record::{Failure, Record};
 
 use crate::error::BoxError;
 use crate::ledger::Ledger;
-use crate::message::{Kicked, MessageId};
+use crate::message::{KickMoment, MessageId};
 
 /// The largest result that is stored, in bytes.
 pub const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
@@ -29,14 +29,14 @@ pub enum Meant {
     /// Whichever is there.
     Any,
     /// One of this kick or of a later one. A record that does not say is meant, too: those of Python's kicks never do.
-    From(Kicked),
+    From(KickMoment),
 }
 
 impl Meant {
     /// Whether this record is meant.
     #[must_use]
     pub fn is(self, record: &Record) -> bool {
-        let kicked = record.kick.as_deref().and_then(Kicked::read);
+        let kicked = record.kick.as_deref().and_then(KickMoment::read);
         match (self, kicked) {
             (Self::From(first), Some(kicked)) => kicked >= first,
             (Self::From(_), None) | (Self::Any, _) => true,

@@ -12,6 +12,7 @@ mod image;
 mod image_header;
 mod look;
 mod loudness;
+mod making;
 mod mutes;
 mod pictures;
 mod probe;

@@ -26,7 +26,7 @@ use object_store::signer::{Method, Signer};
 use object_store::{ObjectStore, ObjectStoreExt};
 use sapari_telemetry::Traced;
 
-pub use error::{Cause, StorageError};
+pub use error::StorageError;
 pub use held::{Held, OTHER};
 pub use old::{Old, OldObjects};
 pub use subject::Subject;

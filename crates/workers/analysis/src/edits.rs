@@ -52,11 +52,7 @@ pub(crate) fn validated(
     };
     let is_said = |word: &Word| {
         let middle = word.at.middle();
-        let cut = starts
-            .iter()
-            .any(|it| (it.cut.from_us..it.cut.to_us).contains(&middle));
-        !cut && keep
-            .iter()
+        keep.iter()
             .any(|it| (it.from_us..it.to_us).contains(&middle))
     };
     let (words, mutes) = censored.map_or((&[][..], &[][..]), |it| (&it.words, &it.mutes));

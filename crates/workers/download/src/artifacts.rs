@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sapari_runtime::pipeline::{Pipeline, Skip, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    ClipCall, Media, MediaError, MediaSource, Probe, Scratch, StorageError, Subject, Waveform,
+    Clip, ClipCall, Media, MediaError, Scratch, StorageError, Subject, Waveform,
 };
 use sapari_tasks::{ClipArtifacts, ProcessClipArtifacts};
 
@@ -19,12 +19,6 @@ pub(crate) struct Tools {
 }
 
 type Cx = StepContext<ProcessClipArtifacts, Tools>;
-
-/// The clip where it lies, and what it is.
-struct Probed {
-    source: MediaSource,
-    probe: Probe,
-}
 
 pub(crate) fn artifacts() -> Pipeline<ProcessClipArtifacts, Tools, ClipArtifacts> {
     let mut p = Pipeline::builder("artifacts");
@@ -56,20 +50,17 @@ fn call(cx: &Cx) -> ClipCall<'_> {
     }
 }
 
-async fn probe_clip(cx: Cx) -> TaskResult<Probed> {
-    let Media {
-        ffmpeg, storage, ..
-    } = &cx.deps().media;
-    let subject = Subject::clip(cx.task().clip_file_uuid);
-    let source = storage.media_source(subject, &cx.task().clip_key).await;
-    let source = source.permanent_when(StorageError::is_permanent)?;
-    let probe = ffmpeg.probe(call(&cx), &source).await;
-    let probe = probe.permanent_when(MediaError::is_permanent)?;
-    Ok(Probed { source, probe })
+async fn probe_clip(cx: Cx) -> TaskResult<Clip> {
+    let found = cx
+        .deps()
+        .media
+        .look_at(call(&cx), &cx.task().clip_key)
+        .await;
+    found.permanent_when(MediaError::is_permanent)
 }
 
-async fn extract_audio(cx: Cx, probed: Arc<Probed>) -> TaskResult<PathBuf> {
-    let Probed { source, probe } = &*probed;
+async fn extract_audio(cx: Cx, probed: Arc<Clip>) -> TaskResult<PathBuf> {
+    let Clip { source, probe } = &*probed;
     if probe.audio.is_none() {
         return Err(Skip::because("the clip has no sound").into());
     }
@@ -115,7 +106,7 @@ async fn draw_waveform(cx: Cx, audio: Arc<PathBuf>) -> TaskResult<String> {
 
 async fn describe_clip(
     cx: Cx,
-    probed: Arc<Probed>,
+    probed: Arc<Clip>,
     audio_key: Option<Arc<String>>,
     waveform_key: Option<Arc<String>>,
 ) -> TaskResult<ClipArtifacts> {

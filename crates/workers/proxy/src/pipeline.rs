@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sapari_runtime::pipeline::{Pipeline, Skip, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    ClipCall, Media, MediaError, MediaSource, Probe, ProcessError, ProxyJob, Scratch, Sprite,
+    Clip, ClipCall, Media, MediaError, MediaSource, Probe, ProcessError, ProxyJob, Scratch, Sprite,
     StorageError, Subject, WebPlan,
 };
 use sapari_tasks::{MakeProxy, ProxyManifest, Thumbnails};
@@ -19,12 +19,6 @@ pub(crate) struct Tools {
 }
 
 type Cx = StepContext<MakeProxy, Tools>;
-
-/// The clip where it lies, and what it is.
-struct Probed {
-    source: MediaSource,
-    probe: Probe,
-}
 
 /// The light copy, and what it is.
 struct Copy {
@@ -60,20 +54,17 @@ fn call(cx: &Cx) -> ClipCall<'_> {
     }
 }
 
-async fn probe_clip(cx: Cx) -> TaskResult<Probed> {
-    let Media {
-        ffmpeg, storage, ..
-    } = &cx.deps().media;
-    let subject = Subject::clip(cx.task().clip_file_uuid);
-    let source = storage.media_source(subject, &cx.task().clip_key).await;
-    let source = source.permanent_when(StorageError::is_permanent)?;
-    let probe = ffmpeg.probe(call(&cx), &source).await;
-    let probe = probe.permanent_when(MediaError::is_permanent)?;
-    Ok(Probed { source, probe })
+async fn probe_clip(cx: Cx) -> TaskResult<Clip> {
+    let found = cx
+        .deps()
+        .media
+        .look_at(call(&cx), &cx.task().clip_key)
+        .await;
+    found.permanent_when(MediaError::is_permanent)
 }
 
-async fn encode_proxy(cx: Cx, probed: Arc<Probed>) -> TaskResult<Copy> {
-    let Probed { source, probe } = &*probed;
+async fn encode_proxy(cx: Cx, probed: Arc<Clip>) -> TaskResult<Copy> {
+    let Clip { source, probe } = &*probed;
     let file = cx.deps().scratch.path("proxy.mp4")?;
     let ffmpeg = &cx.deps().media.ffmpeg;
     let plan = WebPlan::of(probe);

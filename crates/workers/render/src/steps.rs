@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sapari_runtime::pipeline::Skip;
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    ClipCall, CutJob, Gain, Look, Loudness, MediaError, MediaSource, Segment, StorageError,
+    Clip, ClipCall, CutJob, Gain, Look, Loudness, MediaError, MediaSource, Segment, StorageError,
     Subject, cuts, total,
 };
 use sapari_tasks::EditList;
@@ -45,12 +45,12 @@ fn call<'a, In: Task>(cx: &'a Cx<In>, edits: &EditList) -> ClipCall<'a> {
 
 pub(crate) async fn probe_clips<In: Task>(cx: Cx<In>) -> TaskResult<Probed> {
     let edits = load_edits(&cx).await?;
-    let media = &cx.deps().media;
-    let clip = Subject::clip(edits.clip_file_uuid);
-    let source = media.storage.media_source(clip, &edits.clip_key).await;
-    let source = source.permanent_when(StorageError::is_permanent)?;
-    let probe = media.ffmpeg.probe(call(&cx, &edits), &source).await;
-    let probe = probe.permanent_when(MediaError::is_permanent)?;
+    let found = cx
+        .deps()
+        .media
+        .look_at(call(&cx, &edits), &edits.clip_key)
+        .await;
+    let Clip { probe, .. } = found.permanent_when(MediaError::is_permanent)?;
     let probed = Probed { edits, probe };
     kept(&probed)?;
     Ok(probed)

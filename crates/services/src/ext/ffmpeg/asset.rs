@@ -9,11 +9,8 @@ use uuid::Uuid;
 use std::path::Path;
 
 use super::audio::ON_THE_TIMELINE;
-use super::progress::Progress;
-use super::{
-    CutJob, Ffmpeg, MediaError, MediaSource, Probe, damaged, explained, file_arg, keep, render,
-};
-use crate::part::PartFile;
+use super::making::Making;
+use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, damaged, render};
 
 /// For which asset a call is made, and what stops it.
 #[derive(Debug, Clone, Copy)]
@@ -121,35 +118,20 @@ impl Ffmpeg {
         let stream = probe.audio.as_ref().ok_or_else(|| MediaError::NoAudio {
             name: source.name(),
         })?;
-        source.check().await?;
-        let part = PartFile::of(to);
-        let mut fractions = Progress::towards(probe.duration);
-        let said = self
+        let stream = format!("0:{}", stream.index);
+        let command = self
             .ffmpeg()
             .args(source.input_args())
-            .args([
-                "-map",
-                &format!("0:{}", stream.index),
-                "-af",
-                ON_THE_TIMELINE,
-            ])
+            .args(["-map", &stream, "-af", ON_THE_TIMELINE])
             .args(render::WITHOUT_METADATA)
-            .args(["-progress", "pipe:1", "-nostats"])
-            .args(format.args())
-            .arg("-y")
-            .arg(file_arg(part.path()))
-            .run(cancel, |line| {
-                if let Some(fraction) = fractions.line(line) {
-                    progress(fraction);
-                }
-            })
-            .await
-            .map_err(|error| explained(source, error))?;
-        damaged(source, &said)?;
-        keep(part, to).await?;
-        if let Some(whole) = fractions.end() {
-            progress(whole);
-        }
-        Ok(())
+            .args(format.args());
+        let making = Making {
+            source,
+            to,
+            length: probe.duration,
+        };
+        let made = making.by(command, cancel, &mut progress).await?;
+        damaged(source, &made.said)?;
+        made.keep(progress).await
     }
 }

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use sapari_telemetry::{Traced, ext_span};
 
-use super::progress::Progress;
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, damaged, explained, file_arg, keep};
-use crate::part::PartFile;
+use super::making::Making;
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, damaged};
 
 /// Fills gaps, and a late start, with silence: times in the WAV are then times in the recording.
 pub(super) const ON_THE_TIMELINE: &str = "aresample=async=1:first_pts=0";
@@ -52,30 +51,20 @@ impl Ffmpeg {
                 name: source.name(),
             });
         };
-        source.check().await?;
-        let part = PartFile::of(to);
-        let mut fractions = Progress::towards(probe.duration);
         let stream = format!("0:{}", audio.index);
-        let said = self
+        let command = self
             .ffmpeg()
             .args(source.input_args())
             .args(["-map", &stream, "-af", ON_THE_TIMELINE])
             .args(["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le"])
-            .args(["-map_metadata", "-1", "-progress", "pipe:1", "-nostats"])
-            .args(["-f", "wav", "-y"])
-            .arg(file_arg(part.path()))
-            .run(call.cancel, |line| {
-                if let Some(fraction) = fractions.line(line) {
-                    progress(fraction);
-                }
-            })
-            .await
-            .map_err(|error| explained(source, error))?;
-        damaged(source, &said)?;
-        keep(part, to).await?;
-        if let Some(whole) = fractions.end() {
-            progress(whole);
-        }
-        Ok(())
+            .args(["-map_metadata", "-1", "-f", "wav"]);
+        let making = Making {
+            source,
+            to,
+            length: probe.duration,
+        };
+        let made = making.by(command, call.cancel, &mut progress).await?;
+        damaged(source, &made.said)?;
+        made.keep(progress).await
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::MediaSource;
+use crate::ext::storage::StorageError;
 use crate::process::ProcessError;
 
 /// Why ffmpeg gave no result.
@@ -37,6 +38,9 @@ pub enum MediaError {
         /// What stands against it.
         reason: String,
     },
+    /// It could not be had from storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The process was not found, failed, or was stopped.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -59,6 +63,7 @@ impl MediaError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::NotMedia { .. } | Self::NoAudio { .. } | Self::Unsupported { .. } => true,
+            Self::Storage(error) => error.is_permanent(),
             Self::Process(error) => matches!(error, ProcessError::NotFound { .. }),
             Self::Io { .. } => false,
         }

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use sapari_telemetry::{Traced, ext_span};
 
-use super::progress::{Progress, complete};
+use super::making::Making;
+use super::progress::complete;
 use super::web::{self, Stream, WebPlan};
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, explained, file_arg, keep};
-use crate::part::PartFile;
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe};
 
 /// A key frame every two seconds, so that a player can go to any place at once.
 const VIDEO_CODEC: [&str; 12] = [
@@ -84,29 +84,20 @@ impl Ffmpeg {
         job: ProxyJob<'_>,
         mut progress: impl FnMut(f64) + Send,
     ) -> Result<(), MediaError> {
-        job.source.check().await?;
-        let part = PartFile::of(job.to);
-        let mut fractions = Progress::towards(job.probe.duration);
-        self.ffmpeg()
+        let command = self
+            .ffmpeg()
             .args(job.source.input_args())
             .args(stream_args(&job))
             .args(["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn"])
-            .args(["-movflags", "+faststart", "-progress", "pipe:1", "-nostats"])
-            .args(["-f", "mp4", "-y"])
-            .arg(file_arg(part.path()))
-            .run(call.cancel, |line| {
-                if let Some(fraction) = fractions.line(line) {
-                    progress(fraction);
-                }
-            })
-            .await
-            .map_err(|error| explained(job.source, error))?;
-        complete(job.source, fractions.missing())?;
-        keep(part, job.to).await?;
-        if let Some(whole) = fractions.end() {
-            progress(whole);
-        }
-        Ok(())
+            .args(["-movflags", "+faststart", "-f", "mp4"]);
+        let making = Making {
+            source: job.source,
+            to: job.to,
+            length: job.probe.duration,
+        };
+        let made = making.by(command, call.cancel, &mut progress).await?;
+        complete(job.source, made.missing())?;
+        made.keep(progress).await
     }
 }
 

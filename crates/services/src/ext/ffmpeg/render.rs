@@ -10,13 +10,11 @@ use sapari_telemetry::{Traced, ext_span};
 use tokio_util::sync::CancellationToken;
 
 use super::filter::{self, Graph};
-use super::progress::{Progress, complete};
-use super::{
-    ClipCall, Codec, Ffmpeg, Look, MediaError, MediaSource, Probe, explained, file_arg, keep,
-    version,
-};
+use super::making::Making;
+use super::progress::complete;
+use super::{ClipCall, Codec, Ffmpeg, Look, MediaError, MediaSource, Probe, version};
 use crate::cuts::{Segment, total};
-use crate::part::{PartFile, with_suffix};
+use crate::part::with_suffix;
 use crate::process::ChildProcess;
 
 /// A longer graph goes to ffmpeg in a file: one argument holds 128 KiB at most on Linux.
@@ -72,30 +70,21 @@ impl Ffmpeg {
         mut progress: impl FnMut(f64) + Send,
     ) -> Result<(), MediaError> {
         let segments = segments(&job)?;
-        job.source.check().await?;
         job.look.check(job.to)?;
         let graph = filter::graph(job.probe, &segments, &job.look);
-        let part = PartFile::of(job.to);
         let script = self.script(&graph, job.to).await?;
-        let mut fractions = Progress::towards(total(&segments));
-        in_place(self.ffmpeg(), &job)
+        let command = in_place(self.ffmpeg(), &job)
             .args(job.source.input_args())
             .args(script.args())
-            .args(output_args(&graph, job.look.codec))
-            .arg(file_arg(part.path()))
-            .run(cancel, |line| {
-                if let Some(fraction) = fractions.line(line) {
-                    progress(fraction);
-                }
-            })
-            .await
-            .map_err(|error| explained(job.source, error))?;
-        complete(job.source, fractions.missing())?;
-        keep(part, job.to).await?;
-        if let Some(whole) = fractions.end() {
-            progress(whole);
-        }
-        Ok(())
+            .args(output_args(&graph, job.look.codec));
+        let making = Making {
+            source: job.source,
+            to: job.to,
+            length: total(&segments),
+        };
+        let made = making.by(command, cancel, &mut progress).await?;
+        complete(job.source, made.missing())?;
+        made.keep(progress).await
     }
 }
 
@@ -137,8 +126,7 @@ fn output_args(graph: &Graph, codec: Codec) -> Vec<&'static str> {
         });
     }
     args.extend(WITHOUT_METADATA);
-    args.extend(["-movflags", "+faststart", "-progress", "pipe:1", "-nostats"]);
-    args.extend(["-f", "mp4", "-y"]);
+    args.extend(["-movflags", "+faststart", "-f", "mp4"]);
     args
 }
 

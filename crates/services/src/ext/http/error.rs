@@ -3,13 +3,11 @@
 //! No message holds more of the address than its host: paths and queries of links that were shared
 //! in private are passwords.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::redact::redacted;
+use crate::cause::Cause;
 
 /// Why [`Http::fetch`](super::Http::fetch) gave no file.
 #[derive(Debug, thiserror::Error)]
@@ -176,35 +174,5 @@ fn hint(status: u16) -> &'static str {
         429 => ": it is asked too often",
         500.. => ": it is in trouble",
         _ => "",
-    }
-}
-
-/// An error with all its causes, as text without secrets.
-pub struct Cause(String);
-
-impl Cause {
-    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        let causes = std::iter::successors(Some(error), |error| (*error).source());
-        let mut text = String::new();
-        for words in causes.map(ToString::to_string) {
-            // Some errors quote their cause.
-            if !text.contains(&words) {
-                text.push_str(if text.is_empty() { "" } else { ": " });
-                text.push_str(&words);
-            }
-        }
-        Self(redacted(&text))
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

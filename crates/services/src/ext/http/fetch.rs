@@ -16,10 +16,10 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::error::Cause;
 use super::place::Place;
 use super::resume::{Begun, Left, Plan, plan};
 use super::{FetchError, Http};
+use crate::cause::Cause;
 use crate::ext::ffmpeg::ClipCall;
 
 /// What is to be fetched, and where to.

@@ -171,7 +171,7 @@ impl Asked {
         connected.map_err(|error| FetchError::Connection {
             doing: "connect to",
             host: self.place.host.clone(),
-            cause: super::error::Cause::of(&error),
+            cause: crate::cause::Cause::of(&error),
         })
     }
 

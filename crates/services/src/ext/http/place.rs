@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use url::{Host, Url};
 
-use super::error::Cause;
 use super::{AddressRule, FetchError};
+use crate::cause::Cause;
 
 /// No link that people share is longer.
 const MAX_URL: usize = 8 * 1024;

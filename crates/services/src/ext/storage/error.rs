@@ -3,12 +3,10 @@
 //! Causes are kept as redacted text: the client's own errors quote URLs, and a token may be in
 //! one. It deliberately does not guess which failures of a service are lasting.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::redact::redacted;
+use crate::cause::Cause;
 
 /// Why storage did not do as asked. No message holds credentials or the query of a URL.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +88,7 @@ impl StorageError {
             error => Self::Backend {
                 doing,
                 key,
-                cause: Cause::of(error),
+                cause: Cause::of(&error),
             },
         }
     }
@@ -101,39 +99,5 @@ impl StorageError {
             path: path.to_owned(),
             source,
         }
-    }
-}
-
-/// An error of the store's client with all its causes, as text without secrets.
-pub struct Cause(String);
-
-impl Cause {
-    // By value: the original, with whatever it quotes, ends here.
-    #[expect(clippy::needless_pass_by_value)]
-    pub(super) fn of(error: object_store::Error) -> Self {
-        let mut text = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            let words = cause.to_string();
-            // Many of the client's errors already quote their cause.
-            if !text.contains(&words) {
-                text.push_str(": ");
-                text.push_str(&words);
-            }
-            next = cause.source();
-        }
-        Self(redacted(&text))
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

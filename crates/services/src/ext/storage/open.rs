@@ -14,8 +14,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use url::Url;
 
-use super::error::Cause;
 use super::{Place, Storage, StorageError, key};
+use crate::cause::Cause;
 
 const MAX_RETRIES: usize = 3;
 const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl Storage {
             .map_err(|()| bad("it is not a local absolute path".to_owned()))?;
         make(&dir)?;
         let store = LocalFileSystem::new_with_prefix(&dir)
-            .map_err(|error| bad(Cause::of(error).to_string()))?;
+            .map_err(|error| bad(Cause::of(&error).to_string()))?;
         Ok(Self {
             place: Place::Dir(Arc::new(store)),
             prefix: Path::default(),
@@ -80,7 +80,7 @@ impl Storage {
                 ..RetryConfig::default()
             })
             .build()
-            .map_err(|error| bad(Cause::of(error).to_string()))?;
+            .map_err(|error| bad(Cause::of(&error).to_string()))?;
         Ok(Self {
             place: Place::Bucket(Arc::new(store)),
             prefix: prefix(url.path())?,

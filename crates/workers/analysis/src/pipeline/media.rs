@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sapari_runtime::prelude::*;
-use sapari_services::{Media, MediaError, Silence, SilenceSettings, StorageError, Subject};
+use sapari_services::{Clip, MediaError, Silence, SilenceSettings};
 
 use super::{Cx, call};
 use crate::edits::Quiet;
@@ -18,20 +18,12 @@ pub(super) struct Audio {
 }
 
 pub(super) async fn load_audio(cx: Cx) -> TaskResult<Audio> {
-    let Media {
-        ffmpeg, storage, ..
-    } = &cx.deps().listener.media;
-    let (clip, key) = (cx.task().clip_file_uuid, &cx.task().clip_key);
-    let source = storage
-        .media_source(Subject::clip(clip), key)
-        .await
-        .permanent_when(StorageError::is_permanent)?;
-    let probe = ffmpeg
-        .probe(call(&cx), &source)
-        .await
-        .permanent_when(MediaError::is_permanent)?;
+    let media = &cx.deps().listener.media;
+    let found = media.look_at(call(&cx), &cx.task().clip_key).await;
+    let Clip { source, probe } = found.permanent_when(MediaError::is_permanent)?;
     let wav = cx.deps().scratch.path("audio.wav")?;
-    let extracted = ffmpeg
+    let extracted = media
+        .ffmpeg
         .extract_audio(call(&cx), &source, &probe, &wav, |done| cx.progress(done))
         .await;
     extracted.permanent_when(MediaError::is_permanent)?;

@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::support::{Ended, Process, Space};
 
 /// `\0user\0pass-word` in Base64.
-const AUTH: &str = "AHVzZXIAcGFzcy13b3Jk";
+pub(super) const AUTH: &str = "AHVzZXIAcGFzcy13b3Jk";
 
 /// A mail server of the test's own, and where it listens.
-struct Server {
+pub(super) struct Server {
     process: Process,
-    place: String,
+    pub(super) place: String,
 }
 
 impl Server {
-    async fn start(space: &Space, args: &[&str]) -> Self {
+    pub(super) async fn start(space: &Space, args: &[&str]) -> Self {
         let process = space.start("mail-server", args);
         let lines = process
             .stdout
@@ -33,20 +33,20 @@ impl Server {
     }
 
     /// The lines that it told, once it is ended.
-    async fn heard(self) -> Vec<String> {
+    pub(super) async fn heard(self) -> Vec<String> {
         self.process.signal(Signal::SIGTERM);
         self.process.ended().await.stdout
     }
 }
 
-fn mails(heard: &[String]) -> Vec<&str> {
+pub(super) fn mails(heard: &[String]) -> Vec<&str> {
     heard
         .iter()
         .filter_map(|line| line.strip_prefix("mail "))
         .collect()
 }
 
-async fn kick(space: &Space, id: &str, to: &str, more: &[(&str, &str)]) -> Ended {
+pub(super) async fn kick(space: &Space, id: &str, to: &str, more: &[(&str, &str)]) -> Ended {
     let mut variables = json!({ "project_name": "Ada's <talk>", "link": "https://sapari.example/e/1", "length": "16.5 s" });
     for (name, value) in more {
         variables[*name] = Value::from(*value);
@@ -154,17 +154,20 @@ async fn a_server_that_says_no_is_believed_and_one_that_says_later_is_asked_agai
     assert_eq!(mails(&heard), expected);
 }
 
-/// One mail, in its span; the error, and the tree as text.
-async fn send(url: &str) -> (Option<MailError>, String) {
-    let letter = Letter {
+pub(super) fn letter() -> Letter {
+    Letter {
         to: "ada@example.com".to_owned(),
         subject: "A mail".to_owned(),
         text: "text".to_owned(),
         html: "<p>HTML</p>".to_owned(),
-    };
+    }
+}
+
+/// One mail, in its span; the error, and the tree as text.
+async fn send(url: &str) -> (Option<MailError>, String) {
     let mailer = Mailer::open(url, "Sapari <hello@sapari.example>").expect("a URL");
     let (collector, _default) = Collector::scoped();
-    let error = mailer.send("an-id", &letter).await.err();
+    let error = mailer.send("an-id", &letter()).await.err();
     let style = TreeStyle {
         normalise_ids: false,
         ..TreeStyle::for_tests(&["email_id", "recipient_hash", "server"])

@@ -6,6 +6,7 @@ mod dead_letters;
 mod demo;
 mod downloading;
 mod email;
+mod email_tls;
 mod explain;
 mod health;
 mod kicking;

@@ -9,12 +9,14 @@ mod letter;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lettre::message::Mailbox;
+use lettre::transport::smtp::client::TlsParameters;
 use sapari_telemetry::{Traced, ext_span};
 
 pub use error::{MailError, MailerError};
@@ -22,7 +24,7 @@ pub use letter::Letter;
 
 use crate::hash::hashed;
 use crate::part::PartFile;
-use address::Transport;
+use address::{Privacy, Server, Transport};
 
 /// Sends mail from one address. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +35,10 @@ pub struct Mailer {
 struct Inner {
     transport: Transport,
     from: Mailbox,
+    /// A file of authorities that are trusted beside the system's.
+    authorities: Option<PathBuf>,
+    /// Made once: to read the system's authorities takes longer than most mails.
+    tls: OnceLock<TlsParameters>,
 }
 
 /// A mail that was handed over.
@@ -55,9 +61,28 @@ impl Mailer {
     pub fn open(url: &str, from: &str) -> Result<Self, MailerError> {
         let from = from.parse().map_err(|_| MailerError::BadSender)?;
         let transport = Transport::at(url)?;
-        Ok(Self {
-            inner: Arc::new(Inner { transport, from }),
-        })
+        Ok(Self::of(transport, from, None))
+    }
+
+    /// Believes certificates of the authorities in this PEM file, too. It is read when TLS is first
+    /// needed, or by [`Mailer::prepare`].
+    #[must_use]
+    pub fn trusting(&self, authorities: impl Into<PathBuf>) -> Self {
+        let Inner {
+            transport, from, ..
+        } = &*self.inner;
+        Self::of(transport.clone(), from.clone(), Some(authorities.into()))
+    }
+
+    fn of(transport: Transport, from: Mailbox, authorities: Option<PathBuf>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                transport,
+                from,
+                authorities,
+                tls: OnceLock::new(),
+            }),
+        }
     }
 
     /// Where mail goes, without user and password.
@@ -66,16 +91,16 @@ impl Mailer {
         self.inner.transport.to_string()
     }
 
-    /// Makes the directory, if mail goes into one. A server is not asked: one that is away for a
-    /// while must not keep a worker from starting.
+    /// Makes the directory, if mail goes into one; reads the authorities, if TLS needs them. A server
+    /// is not asked: one that is away for a while must not keep a worker from starting.
     ///
     /// # Errors
     ///
-    /// [`MailError::Io`].
+    /// [`MailError::Io`], [`MailError::BadAuthorities`].
     pub fn prepare(&self) -> Result<(), MailError> {
         match &self.inner.transport {
             Transport::Dir(dir) => made(dir),
-            Transport::Server(_) => Ok(()),
+            Transport::Server(server) => self.tls(server).map(drop),
         }
     }
 
@@ -100,17 +125,34 @@ impl Mailer {
     }
 
     async fn sent(&self, name: &str, letter: &Letter) -> Result<Handed, MailError> {
-        let Inner { transport, from } = &*self.inner;
+        let Inner {
+            transport, from, ..
+        } = &*self.inner;
         let message = letter.message(name, from)?;
         let email_id = format!("{name}@{}", from.email.domain());
         let file = match transport {
             Transport::Dir(dir) => Some(filed(dir, name, &message.formatted()).await?),
             Transport::Server(server) => {
-                server::send(server, from.email.domain(), &message).await?;
+                let tls = self.tls(server)?;
+                server::send(server, tls, from.email.domain(), &message).await?;
                 None
             }
         };
         Ok(Handed { email_id, file })
+    }
+
+    fn tls(&self, server: &Server) -> Result<Option<TlsParameters>, MailError> {
+        if server.privacy == Privacy::None {
+            return Ok(None);
+        }
+        let Inner {
+            authorities, tls, ..
+        } = &*self.inner;
+        if let Some(made) = tls.get() {
+            return Ok(Some(made.clone()));
+        }
+        let made = trust::parameters(server, authorities.as_deref())?;
+        Ok(Some(tls.get_or_init(|| made).clone()))
     }
 }
 

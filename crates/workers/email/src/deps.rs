@@ -5,6 +5,7 @@ use sapari_services::{Mailer, data_dir};
 
 const URL: &str = "email-url";
 const FROM: &str = "email-from";
+const CA_FILE: &str = "email-ca-file";
 
 /// The sender of mails that go into a directory. No server takes it.
 const NOBODY: &str = "Sapari <sapari@localhost>";
@@ -37,6 +38,12 @@ impl Dependencies for Post {
             help: "Whom mail is from, like Sapari <hello@example.com>; needed with a server",
             default: None,
         },
+        Setting {
+            name: CA_FILE,
+            help: "A PEM file of authorities whose certificates a mail server may have, beside those \
+                   that the system trusts",
+            default: None,
+        },
     ];
 
     fn load(settings: &Settings) -> Result<Self, LoadError> {
@@ -51,7 +58,10 @@ impl Dependencies for Post {
             sapari_services::MailerError::BadSender => LoadError::new(FROM, error),
             error => LoadError::new(URL, error),
         })?;
-        Ok(Self::by(mailer))
+        Ok(Self::by(match settings.get(CA_FILE) {
+            Some(file) => mailer.trusting(file),
+            None => mailer,
+        }))
     }
 
     fn check(&self) -> Check {

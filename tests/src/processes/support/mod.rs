@@ -1,5 +1,6 @@
 //! What the process tests share. They wait for what really happens, and at most [`PATIENCE`] for it.
 
+pub(crate) mod authority;
 pub(crate) mod footage;
 mod health;
 mod media;

@@ -13,14 +13,14 @@ use url::Url;
 use super::MailerError;
 
 /// Where mail goes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Transport {
     Dir(PathBuf),
     Server(Server),
 }
 
 /// A server that speaks SMTP.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
@@ -40,6 +40,7 @@ pub(super) enum Privacy {
 }
 
 /// Who the worker is to the server.
+#[derive(Clone)]
 pub(super) struct SignIn {
     pub(super) user: String,
     pub(super) password: String,

@@ -70,13 +70,29 @@ pub enum MailError {
     },
     /// There is no TLS with this server, so nothing was sent. A retry may help.
     #[error(
-        "there is no TLS with {server}, and nothing was sent: {said}; check its certificate, or give smtps:// or ?tls=none"
+        "there is no TLS with {server}, and nothing was sent: {said}; if it speaks TLS from the start, give smtps://, and if it is a relay beside this one, ?tls=none"
     )]
     NotPrivate {
         /// Which server.
         server: String,
         /// Its words, or those of the TLS library.
         said: String,
+    },
+    /// The server's certificate is not believed, so nothing was sent. Heals once it is put right.
+    #[error("{server} got no password and no mail: its certificate {fault}")]
+    NotTrusted {
+        /// Which server.
+        server: String,
+        /// What is wrong with it, and what to do.
+        fault: String,
+    },
+    /// The file of authorities holds none, or one that is not whole.
+    #[error("{} names no authorities: {reason}; give their certificates as PEM", path.display())]
+    BadAuthorities {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The server could not be reached, or did not answer, before it had the mail. A retry may
     /// help.

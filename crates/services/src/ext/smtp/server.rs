@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::MailError;
 use super::address::{Privacy, Server};
+use super::trust;
 use crate::redact::without_addresses;
 
 /// How long the server may take until it is ready for the mail.
@@ -33,9 +34,11 @@ enum Phase {
     Mail,
 }
 
-/// Sends a mail; `domain` is the sender's, by which the server is greeted.
+/// Sends a mail; `domain` is the sender's, by which the server is greeted. Without `tls` it goes in
+/// the clear.
 pub(super) async fn send(
     server: &Server,
+    tls: Option<TlsParameters>,
     domain: &str,
     message: &Message,
 ) -> Result<(), MailError> {
@@ -43,7 +46,7 @@ pub(super) async fn send(
         server: server.to_string(),
         said: format!("no answer within {TO_GREET:?}"),
     };
-    let open = timeout(TO_GREET, open(server, domain));
+    let open = timeout(TO_GREET, open(server, tls, domain));
     let mut connection = open.await.map_err(late)??;
     let bytes = message.formatted();
     let sent = timeout(TO_TAKE, connection.send(message.envelope(), &bytes)).await;
@@ -60,18 +63,21 @@ pub(super) async fn send(
 }
 
 /// A connection that is ready for a mail.
-async fn open(server: &Server, domain: &str) -> Result<AsyncSmtpConnection, MailError> {
+async fn open(
+    server: &Server,
+    tls: Option<TlsParameters>,
+    domain: &str,
+) -> Result<AsyncSmtpConnection, MailError> {
     let failed = |phase| move |error: Error| explained(server, phase, &error);
     let hello = ClientId::Domain(domain.to_owned());
-    let tls = |wanted| match server.privacy == wanted {
-        true => TlsParameters::new(server.host.clone()).map(Some),
-        false => Ok(None),
+    let (wrapped, agreed) = match server.privacy {
+        Privacy::Tls => (tls, None),
+        Privacy::StartTls | Privacy::None => (None, tls),
     };
-    let wrapped = tls(Privacy::Tls).map_err(failed(Phase::Privacy))?;
     let place = (server.host.as_str(), server.port);
     let connected = AsyncSmtpConnection::connect_tokio1(place, None, &hello, wrapped, None);
     let mut connection = connected.await.map_err(failed(Phase::Greeting))?;
-    if let Some(tls) = tls(Privacy::StartTls).map_err(failed(Phase::Privacy))? {
+    if let Some(tls) = agreed {
         let agreed = connection.starttls(tls, &hello).await;
         agreed.map_err(failed(Phase::Privacy))?;
     }
@@ -87,6 +93,17 @@ async fn open(server: &Server, domain: &str) -> Result<AsyncSmtpConnection, Mail
 fn explained(server: &Server, phase: Phase, error: &Error) -> MailError {
     let server = server.to_string();
     let said = said(error);
+    match trust::objection(error) {
+        Some(rustls::Error::InvalidCertificate(certificate)) => {
+            let fault = trust::fault(certificate);
+            return MailError::NotTrusted { server, fault };
+        }
+        Some(other) if !matches!(phase, Phase::Mail) => {
+            let said = other.to_string();
+            return MailError::NotPrivate { server, said };
+        }
+        _ => {}
+    }
     let code = error.status().map(u16::from);
     match (phase, code) {
         // Too many connections, or closing down: also before the mail.
@@ -101,7 +118,6 @@ fn explained(server: &Server, phase: Phase, error: &Error) -> MailError {
         (Phase::Mail, None) if error.is_client() => MailError::BadLetter { reason: said },
         (Phase::Mail, None) => MailError::Unanswered { server, said },
         (Phase::Privacy, _) => MailError::NotPrivate { server, said },
-        (Phase::Greeting, _) if error.is_tls() => MailError::NotPrivate { server, said },
         (Phase::Greeting, _) => MailError::Unreachable { server, said },
     }
 }

@@ -1,17 +1,28 @@
 //! A mail server for tests, on a loopback port that it names. It says no in all the ways that servers do, by the recipient's name,
 //! and tells on stdout what it heard and which mails it took. It keeps nothing, and knows as much of SMTP as that needs.
 //!
-//! `mail-server [--starttls] [--auth BASE64]`: offers STARTTLS and then refuses it; lets nobody send who does not say this.
+//! `mail-server [--tls FILE] [--starttls [FILE]] [--auth BASE64]`: speaks TLS from the start, or after STARTTLS, with the certificate
+//! and key of this PEM file; without one it offers STARTTLS and then refuses it. Lets nobody send who does not say this.
+
+mod wire;
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ServerConfig;
+
+use wire::Wire;
 
 /// How it behaves.
 #[derive(Default)]
 struct Rules {
-    starttls: bool,
+    /// TLS from the first byte.
+    tls: Option<Arc<ServerConfig>>,
+    /// STARTTLS is offered, and with what it is done.
+    starttls: Option<Option<Arc<ServerConfig>>>,
     auth: Option<String>,
     /// To whom it has said no once.
     refused: Mutex<BTreeSet<String>>,
@@ -20,12 +31,16 @@ struct Rules {
 impl Rules {
     fn from_args() -> Self {
         let mut rules = Self::default();
-        let mut args = std::env::args().skip(1);
+        let mut args = std::env::args().skip(1).peekable();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--starttls" => rules.starttls = true,
+                "--tls" => rules.tls = args.next().map(|file| wire::identity(Path::new(&file))),
+                "--starttls" => {
+                    let file = args.next_if(|arg| !arg.starts_with("--"));
+                    rules.starttls = Some(file.map(|file| wire::identity(Path::new(&file))));
+                }
                 "--auth" => rules.auth = args.next(),
-                other => panic!("{other}: give --starttls or --auth BASE64"),
+                other => panic!("{other}: give --tls FILE, --starttls [FILE] or --auth BASE64"),
             }
         }
         rules
@@ -45,7 +60,10 @@ fn main() -> io::Result<()> {
     for stream in listener.incoming() {
         let (stream, rules) = (stream?, Arc::clone(&rules));
         // One for each connection of a test, which makes few. A client that went away in the midst is no matter.
-        std::thread::spawn(move || Conversation::with(stream, &rules)?.hold());
+        std::thread::spawn(move || {
+            let ended = Conversation::with(stream, &rules).and_then(Conversation::hold);
+            ended.or_else(|error| tell(&format!("ended {error}")))
+        });
     }
     Ok(())
 }
@@ -60,8 +78,8 @@ fn tell(line: &str) -> io::Result<()> {
 type Goes = io::Result<bool>;
 
 struct Conversation<'a> {
-    lines: io::Lines<BufReader<TcpStream>>,
-    out: TcpStream,
+    /// None only while TLS begins.
+    wire: Option<Wire>,
     rules: &'a Rules,
     recipient: String,
     signed_in: bool,
@@ -69,9 +87,13 @@ struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     fn with(stream: TcpStream, rules: &'a Rules) -> io::Result<Self> {
+        let mut wire = Wire::clear(stream);
+        if let Some(config) = &rules.tls {
+            wire = wire.secure(config)?;
+            tell("secure")?;
+        }
         Ok(Self {
-            lines: BufReader::new(stream.try_clone()?).lines(),
-            out: stream,
+            wire: Some(wire),
             rules,
             recipient: String::new(),
             signed_in: rules.auth.is_none(),
@@ -80,7 +102,7 @@ impl<'a> Conversation<'a> {
 
     fn hold(mut self) -> io::Result<()> {
         self.say("220 mail.test ESMTP")?;
-        while let Some(line) = self.lines.next().transpose()? {
+        while let Some(line) = self.line()? {
             let verb = line.split(' ').next().unwrap_or_default().to_uppercase();
             tell(&format!("command {verb}"))?;
             if !self.answer(&verb, &line)? {
@@ -93,7 +115,7 @@ impl<'a> Conversation<'a> {
     fn answer(&mut self, verb: &str, line: &str) -> Goes {
         match verb {
             "EHLO" => self.greet(),
-            "STARTTLS" => self.say("454 4.7.0 TLS not available due to temporary reason"),
+            "STARTTLS" => self.secure(),
             "AUTH" => self.sign_in(line),
             "MAIL" if !self.signed_in => self.say("530 5.7.0 Authentication required"),
             "MAIL" => self.say("250 2.1.0 Ok"),
@@ -109,13 +131,24 @@ impl<'a> Conversation<'a> {
 
     fn greet(&mut self) -> Goes {
         self.say("250-mail.test")?;
-        if self.rules.starttls {
+        if self.rules.starttls.is_some() {
             self.say("250-STARTTLS")?;
         }
         if self.rules.auth.is_some() {
             self.say("250-AUTH PLAIN")?;
         }
         self.say("250 8BITMIME")
+    }
+
+    fn secure(&mut self) -> Goes {
+        let Some(Some(config)) = &self.rules.starttls else {
+            return self.say("454 4.7.0 TLS not available due to temporary reason");
+        };
+        self.say("220 2.0.0 Ready to start TLS")?;
+        let clear = self.wire.take().ok_or(io::ErrorKind::NotConnected)?;
+        self.wire = Some(clear.secure(config)?);
+        tell("secure")?;
+        Ok(true)
     }
 
     fn sign_in(&mut self, line: &str) -> Goes {
@@ -148,7 +181,7 @@ impl<'a> Conversation<'a> {
     fn take(&mut self) -> Goes {
         self.say("354 End data with <CR><LF>.<CR><LF>")?;
         let mut id = String::new();
-        while let Some(line) = self.lines.next().transpose()? {
+        while let Some(line) = self.line()? {
             if line == "." {
                 break;
             }
@@ -168,8 +201,14 @@ impl<'a> Conversation<'a> {
         self.say("250 2.0.0 Ok: queued")
     }
 
+    fn line(&mut self) -> io::Result<Option<String>> {
+        let wire = self.wire.as_mut();
+        wire.ok_or(io::ErrorKind::NotConnected)?.line()
+    }
+
     fn say(&mut self, line: &str) -> Goes {
-        write!(self.out, "{line}\r\n")?;
+        let wire = self.wire.as_mut();
+        wire.ok_or(io::ErrorKind::NotConnected)?.say(line)?;
         Ok(true)
     }
 }

@@ -15,7 +15,7 @@ publish analyze_project [producer]
       ├─ step.detect_silences  step.depends_on=load_audio step.attempt=1 step.outcome=done
       │  └─ ext.ffmpeg.detect_silences [client]
       ├─ step.transcribe  step.depends_on=load_audio step.attempt=1 step.outcome=done usage.calls=1 usage.input_tokens=0 usage.output_tokens=0 usage.cost_microcents=2648 usage.models=whisper-1
-      │  └─ ext.whisper.transcribe [client]
+      │  └─ ext.whisper.transcribe [client]  operation.cost=0.002648
       ├─ step.detect_false_starts  step.depends_on=transcribe step.attempt=1 step.outcome=done
       ├─ step.split_transcript  step.depends_on=transcribe step.attempt=1 step.outcome=done
       ├─ step.improve_transcript  step.depends_on=split_transcript step.attempt=1 step.items=1 step.outcome=done

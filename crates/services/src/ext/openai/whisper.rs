@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sapari_telemetry::{Traced, ext_span};
+use tracing::field::Empty;
 
 use super::answers_json::{SpokenWord, TokenUsage, Transcription};
 use super::endpoint::Call;
@@ -97,11 +98,15 @@ impl Whisper {
     ) -> Result<Heard, ModelError> {
         let span = ext_span!(whisper.transcribe {
             clip_file_uuid = %call.clip_file_uuid, model = %self.model,
-            audio_seconds = length.as_secs_f64()
+            audio_seconds = length.as_secs_f64(), operation.cost = Empty
         });
-        Box::pin(self.transcribed(call, sound, length))
-            .traced(span)
-            .await
+        let heard = Box::pin(self.transcribed(call, sound, length))
+            .traced(span.clone())
+            .await?;
+        if self.a_minute.is_some() {
+            span.record("operation.cost", heard.used.microcents as f64 / 1e6);
+        }
+        Ok(heard)
     }
 
     async fn transcribed(

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::client::Tasks;
+use crate::error::{ErrorKind, TaskError};
 use crate::job::Job;
 use crate::ledger::Progress;
 use crate::message::{Labels, MessageId};
@@ -113,6 +114,17 @@ impl TaskContext {
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.job.is_last_attempt()
+    }
+
+    /// Whether this attempt's failure with `error` is followed by another one that this worker may run: what it would have use for
+    /// can be left lying. A worker that goes away has no other one.
+    #[must_use]
+    pub fn comes_again(&self, error: &TaskError) -> bool {
+        let heals = matches!(
+            error.kind(),
+            ErrorKind::Retryable | ErrorKind::RetryAfter(_)
+        );
+        heals && !self.is_last_attempt() && !self.stop().is_cancelled()
     }
 
     /// What travelled beside the args.

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -86,13 +87,13 @@ impl Scratch {
     /// what an attempt that was killed, or that called [`Scratch::leave`], had finished in it.
     /// Files that it had not finished are removed; its child processes ended with it, by their
     /// leash. While an earlier attempt still lives, this is a new directory as [`Scratch::new`]
-    /// makes it.
+    /// makes it, and so it is after the machine has started anew: nothing was synced to disk.
     ///
     /// # Errors
     ///
     /// As [`Scratch::new`].
     pub fn of_message(root: &Path, label: &str, id: &str) -> Result<Self, ScratchError> {
-        let name = format!("{}-{}{OF_MESSAGE}", plain(label)?, file_name(id));
+        let name = name_of_message(plain(label)?, id);
         if name.len() > MAX_NAME {
             return Self::new(root, label);
         }
@@ -137,6 +138,12 @@ impl Scratch {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether the file `name` of this directory is there, and so is whole.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.path(name).is_ok_and(|path| path.exists())
     }
 
     /// Where the file `name` of this directory is or would be. Creates nothing.
@@ -240,6 +247,19 @@ fn abandoned_after(dir: &Path) -> Option<Duration> {
     let (label, uuid) = name.split_at_checked(name.len().checked_sub(UUID_CHARS)?)?;
     let uuid = Uuid::try_parse(uuid).ok()?;
     (label.len() > 1 && uuid.get_version_num() == 7).then_some(AT_LEAST)
+}
+
+fn name_of_message(label: &str, id: &str) -> String {
+    format!("{label}-{}-{}{OF_MESSAGE}", file_name(id), this_boot())
+}
+
+/// What tells this start of the machine from its last one; nothing where the kernel does not say.
+fn this_boot() -> &'static str {
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.chars().take_while(char::is_ascii_hexdigit).collect()
+    });
+    &BOOT
 }
 
 /// An id as part of a file name: what is no letter, digit or hyphen stands there in hex, so that

@@ -9,12 +9,11 @@ use sapari_render::{render_export, render_preview};
 use sapari_runtime::error::{ErrorKind, TaskError};
 use sapari_runtime::handler::State;
 use sapari_runtime::pipeline::Alone;
-use sapari_services::{ClipCall, Ffmpeg, Media, MediaError, MediaSource, Scratch, Storage};
+use sapari_services::{Ffmpeg, Media, Scratch, Storage};
 use sapari_tasks::{
     AudioFormat, EditList, ExportManifest, ExportSettings, ExtractAudio, ImageFormat, Kept,
     NormalizeImage, Preview, RenderExport, RenderPreview, StoredImage, StoredRecording, TrimAsset,
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A directory with a storage in it.
@@ -38,12 +37,17 @@ impl Shop {
         Self { place, media }
     }
 
+    /// ffmpeg, and this test's storage and scratch space.
+    pub(super) fn media(&self) -> Media {
+        self.media.clone()
+    }
+
     /// Where a file of this test lies, or an object of its storage.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.place.dir().join(name)
     }
 
-    fn object(&self, key: &str) -> PathBuf {
+    pub(super) fn object(&self, key: &str) -> PathBuf {
         self.path("storage").join(key)
     }
 
@@ -57,14 +61,6 @@ impl Shop {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {said}");
         path
-    }
-
-    /// Six seconds of pictures and a tone.
-    pub(super) fn usual(&self) -> PathBuf {
-        self.make(
-            "usual.mp4",
-            "-f lavfi -i testsrc2=s=320x180:r=25:d=6 -f lavfi -i sine=d=6 -preset ultrafast -movflags +faststart",
-        )
     }
 
     fn put(&self, file: &Path) -> String {
@@ -132,28 +128,6 @@ impl Shop {
         std::fs::read_to_string(self.object(key)).expect("it is stored")
     }
 
-    /// What analysis does first: the sound, for speech recognition.
-    pub(super) async fn listen(&self, file: &Path) -> Result<Duration, String> {
-        let (ffmpeg, cancel) = (&self.media.ffmpeg, CancellationToken::new());
-        let call = ClipCall {
-            clip_file_uuid: Uuid::new_v4(),
-            cancel: &cancel,
-        };
-        let source = MediaSource::File(file.to_owned());
-        let heard = async {
-            let probe = ffmpeg.probe(call, &source).await?;
-            let to = self.path("heard.wav");
-            ffmpeg
-                .extract_audio(call, &source, &probe, &to, |_| {})
-                .await?;
-            Ok(ffmpeg.probe(call, &MediaSource::File(to)).await?.duration)
-        };
-        heard.await.map_err(|error: MediaError| {
-            assert!(error.is_permanent(), "{error}");
-            error.to_string()
-        })
-    }
-
     pub(super) async fn trim(&self, file: &Path, (from, to): (u64, u64)) -> Fate<StoredRecording> {
         let task = TrimAsset {
             asset_file_uuid: Uuid::new_v4(),
@@ -202,7 +176,7 @@ fn seconds(seconds: f64) -> Duration {
 
 /// Fails unless what failed failed for good, and said so in one sentence.
 #[track_caller]
-fn fate<T>(done: Result<T, TaskError>, to: PathBuf) -> Fate<T> {
+pub(super) fn fate<T>(done: Result<T, TaskError>, to: PathBuf) -> Fate<T> {
     match done {
         Ok(output) => Ok((output, to)),
         Err(error) => {

@@ -1,6 +1,6 @@
 //! What is refused for good, each with a sentence that says why.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sapari_tasks::{AudioFormat, ImageFormat};
 
@@ -8,11 +8,16 @@ use super::shop::Shop;
 
 const WHOLE: [(f64, f64); 1] = [(0.0, 6.0)];
 
-/// Every way to a refusal of a video: rendered, listened to, trimmed, and its sound taken.
+/// Whatever is to be done with it, the reason is said.
 async fn assert_refused(shop: &Shop, file: &Path, words: &str) {
+    let clip = shop.clip(file);
+    let edits = shop.edits(file, &WHOLE);
     let sentences = [
+        clip.artifacts().await.expect_err("taken apart"),
+        clip.proxy().await.expect_err("made a proxy of"),
+        clip.analyse().await.expect_err("analysed"),
         shop.render(file, &WHOLE).await.expect_err("rendered"),
-        shop.listen(file).await.expect_err("listened to"),
+        shop.preview(&edits).await.expect_err("shown"),
         shop.trim(file, (0, 6000)).await.expect_err("trimmed"),
         shop.sound(file, AudioFormat::M4a)
             .await
@@ -23,10 +28,12 @@ async fn assert_refused(shop: &Shop, file: &Path, words: &str) {
     }
 }
 
-fn written(shop: &Shop, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = shop.path(name);
-    std::fs::write(&path, bytes).expect("written");
-    path
+/// As [`assert_refused`], and it does not even come into storage.
+async fn assert_no_recording(shop: &Shop, file: &Path, words: &str) {
+    assert_refused(shop, file, words).await;
+    let clip = shop.clip_to_come(file);
+    let sentence = clip.download(file).await.expect_err("fetched");
+    assert!(sentence.contains(words), "{words:?} is missing: {sentence}");
 }
 
 #[tokio::test]
@@ -35,51 +42,46 @@ async fn noise() {
     let noise: Vec<u8> = (0..50_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    let file = written(&shop, "noise.mp4", &noise);
-    assert_refused(
-        &shop,
-        &file,
-        "noise.mp4 is not a video that ffmpeg can read",
-    )
-    .await;
+    let file = shop.written("noise.mp4", &noise);
+    let words = "noise.mp4 is not a video that ffmpeg can read";
+    assert_no_recording(&shop, &file, words).await;
 }
 
 #[tokio::test]
 async fn nothing() {
     let shop = Shop::new();
-    let file = written(&shop, "empty.mp4", b"");
-    assert_refused(
-        &shop,
-        &file,
-        "empty.mp4 is not a video that ffmpeg can read: it is empty",
-    )
-    .await;
+    let file = shop.written("empty.mp4", b"");
+    let words = "empty.mp4 is not a video that ffmpeg can read: it is empty";
+    assert_refused(&shop, &file, words).await;
+    let clip = shop.clip_to_come(&file);
+    let sentence = clip.download(&file).await.expect_err("fetched");
+    let words = "the file from 127.0.0.1 is empty";
+    assert!(sentence.ends_with(words), "{sentence}");
 }
 
+/// Its head is whole, so that only reading on shows it: it is fetched, and then refused.
 #[tokio::test]
 async fn cut_off_in_the_middle() {
     let shop = Shop::new();
-    let whole = std::fs::read(shop.usual()).expect("readable");
-    let file = written(&shop, "half.mp4", &whole[..whole.len() * 6 / 10]);
-    assert_refused(
-        &shop,
-        &file,
-        "half.mp4 cannot be processed: it is damaged or cut off",
-    )
-    .await;
+    for whole in [shop.usual(), shop.in_a("mkv")] {
+        let file = shop.cut_off(&whole, 60);
+        let name = file.file_name().expect("a name").to_string_lossy();
+        let words = format!("{name} cannot be processed: it is damaged or cut off");
+        assert_refused(&shop, &file, &words).await;
+        let clip = shop.clip_to_come(&file);
+        clip.download(&file).await.expect("fetched");
+        let sentence = clip.artifacts().await.expect_err("taken apart");
+        assert!(sentence.contains(&words), "{sentence}");
+    }
 }
 
 #[tokio::test]
 async fn cut_off_before_it_says_what_it_is() {
     let shop = Shop::new();
     let whole = std::fs::read(shop.usual()).expect("readable");
-    let file = written(&shop, "start.mp4", &whole[..200]);
-    assert_refused(
-        &shop,
-        &file,
-        "start.mp4 is not a video that ffmpeg can read",
-    )
-    .await;
+    let file = shop.written("start.mp4", &whole[..200]);
+    let words = "start.mp4 is not a video that ffmpeg can read";
+    assert_no_recording(&shop, &file, words).await;
 }
 
 #[tokio::test]
@@ -88,22 +90,19 @@ async fn huge_pictures() {
     let args = "-f lavfi -i color=s=9000x9000:r=1:d=1 -f lavfi -i sine=d=1 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p";
     let file = shop.make("huge.mp4", args);
     let words = "huge.mp4 cannot be processed: its pictures have 9000 x 9000 pixels";
-    assert_refused(&shop, &file, words).await;
+    assert_no_recording(&shop, &file, words).await;
 }
 
 #[tokio::test]
 async fn a_text_or_a_picture_that_is_called_a_video() {
     let shop = Shop::new();
-    let text = written(
-        &shop,
-        "notes.mp4",
-        b"These are the notes of the interview.\n",
-    );
-    assert_refused(&shop, &text, "notes.mp4 is not a video").await;
+    let text = b"These are the notes of the interview.\n";
+    let file = shop.written("notes.mp4", text);
+    assert_no_recording(&shop, &file, "notes.mp4 is not a video").await;
     let png = shop.make("a.png", "-f lavfi -i testsrc=s=128x64 -frames:v 1");
     let file = shop.path("picture.mp4");
     std::fs::rename(png, &file).expect("renamed");
-    assert_refused(&shop, &file, "picture.mp4 is not a video").await;
+    assert_no_recording(&shop, &file, "picture.mp4 is not a video").await;
 }
 
 #[tokio::test]
@@ -191,7 +190,7 @@ async fn what_is_no_picture_that_is_taken() {
         ("bomb.png", &huge, "it has 50000 x 50000 pixels"),
     ];
     for (name, bytes, words) in table {
-        let file = written(&shop, name, bytes);
+        let file = shop.written(name, bytes);
         let sentence = shop.image(&file, ImageFormat::Png).await.expect_err(name);
         assert!(
             sentence.contains(words),

@@ -10,6 +10,7 @@ mod email_tls;
 mod explain;
 mod health;
 mod kicking;
+mod killed;
 mod levels;
 mod operators;
 mod proxying;

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::stopping::Waiting;
-use super::support::{Receiver, Space, Span, alive, film, until};
+use super::support::{Receiver, Space, alive, film, outcomes, steps, until};
 
 /// How much of the clip is kept: long enough to be killed in, short enough to be rendered once more.
 const KEPT_SECONDS: u32 = 90;
@@ -36,21 +36,7 @@ impl Killed {
         let scratch = self.waiting.space.path(scratch).display().to_string();
         let args = ["--lease", "1s", "--scratch-dir", &scratch];
         let worker = self.waiting.space.start("sapari-render", &args);
-        let pid = worker.pid().to_string();
-        let of_worker = |span: &&Span| span.resource["process.pid"] == pid;
-        let done = |spans: &[Span]| {
-            let mut ours = spans.iter().filter(of_worker);
-            ours.any(|span| span.name == "taskiq.render_export" && outcome(span).is_some())
-        };
-        let spans = self.receiver.until("the end of the render", done).await;
-        let mut steps: Vec<&Span> = spans
-            .iter()
-            .filter(of_worker)
-            .filter(|span| outcome(span).is_some() && span.name.starts_with("step."))
-            .collect();
-        steps.sort_by_key(|span| span.record.start);
-        let told = |span: &&Span| Some((span.name.clone(), outcome(span)?));
-        steps.iter().filter_map(told).collect()
+        outcomes(&self.receiver, worker.pid(), "render_export").await
     }
 
     fn assert_whole(&self) {
@@ -60,17 +46,6 @@ impl Killed {
             assert!((seconds - expected).abs() <= TOLERANCE, "{export:?}");
         }
     }
-}
-
-fn outcome(span: &Span) -> Option<String> {
-    let attributes = &span.attributes;
-    let found = attributes.get("step.outcome");
-    found.or_else(|| attributes.get("taskiq.outcome")).cloned()
-}
-
-fn steps(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    let owned = |(step, outcome): &(&str, &str)| (format!("step.{step}"), (*outcome).to_owned());
-    expected.iter().map(owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,7 +162,10 @@ fn explained(source: &MediaSource, error: ProcessError) -> MediaError {
 
 /// What ffmpeg calls success although its input just ended, as an upload that was cut off does.
 fn damaged(source: &MediaSource, stderr: &str) -> Result<(), MediaError> {
-    if !stderr.contains("partial file") {
+    // In MP4's words, and in Matroska's. At the end of a line: files are called all kinds of things.
+    let words = [": partial file", "] File ended prematurely"];
+    let ends = |line: &str| words.iter().any(|words| line.trim_end().ends_with(words));
+    if !stderr.lines().any(ends) {
         return Ok(());
     }
     Err(MediaError::Unsupported {

@@ -69,10 +69,10 @@ fn the_directory_of_a_message_is_swept_after_hours() {
 #[test]
 fn a_directory_that_others_may_enter_is_not_taken_over() {
     let root = Scratch::new(&std::env::temp_dir(), "theirs").unwrap();
-    let planted = root.dir().join("render-one.message");
+    let planted = root.dir().join(name_of_message("render", "one"));
     std::fs::create_dir(&planted).unwrap();
     std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let link = root.dir().join("render-two.message");
+    let link = root.dir().join(name_of_message("render", "two"));
     std::os::unix::fs::symlink(&planted, &link).unwrap();
     for (id, theirs) in [("one", planted), ("two", link)] {
         let ours = Scratch::of_message(root.dir(), "render", id).unwrap();

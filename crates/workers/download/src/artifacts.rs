@@ -1,34 +1,41 @@
 //! `artifacts.pipeline`: what a clip is, its sound as a file, and the waveform of that.
 //! It encodes no pictures: that is the proxy role's work, on machines made for it.
+//! What was found, extracted and stored is kept for another attempt.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sapari_runtime::pipeline::{Pipeline, Skip, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    Clip, ClipCall, Media, MediaError, Scratch, StorageError, Subject, Waveform,
+    Clip, ClipCall, Media, MediaError, Probe, Scratch, StorageError, Subject, Waveform,
 };
 use sapari_tasks::{ClipArtifacts, ProcessClipArtifacts};
 
 /// What the steps work with, for one run.
 pub(crate) struct Tools {
     pub(crate) media: Media,
-    pub(crate) scratch: Scratch,
+    pub(crate) scratch: Arc<Scratch>,
 }
+
+/// A file in the scratch directory, by its name there: the directory may be another one in the next attempt.
+type Name = String;
 
 type Cx = StepContext<ProcessClipArtifacts, Tools>;
 
 pub(crate) fn artifacts() -> Pipeline<ProcessClipArtifacts, Tools, ClipArtifacts> {
     let mut p = Pipeline::builder("artifacts");
+    // 2: the probe and the sound are kept.
+    p.version(2);
     let look = spec("probe_clip").attempts(3).timeout(minutes(2));
     let probed = p.step(look, (), probe_clip);
+    p.keep(probed);
     let extract = spec("extract_audio")
         .attempts(2)
         .timeout(minutes(30))
         .weight(4);
     let audio = p.step(extract, (probed,), extract_audio);
+    p.keep_while(audio, |cx: &Cx, name: &Name| cx.deps().scratch.has(name));
     let store = spec("store_audio").attempts(3).timeout(minutes(15));
     let audio_key = p.step(store, (audio,), store_audio);
     p.keep(audio_key);
@@ -50,67 +57,68 @@ fn call(cx: &Cx) -> ClipCall<'_> {
     }
 }
 
-async fn probe_clip(cx: Cx) -> TaskResult<Clip> {
+fn subject(cx: &Cx) -> Subject {
+    Subject::clip(cx.task().clip_file_uuid)
+}
+
+/// Without where it lies: what a bucket's address is signed with runs out.
+async fn probe_clip(cx: Cx) -> TaskResult<Probe> {
     let found = cx
         .deps()
         .media
         .look_at(call(&cx), &cx.task().clip_key)
         .await;
-    found.permanent_when(MediaError::is_permanent)
+    let Clip { probe, .. } = found.permanent_when(MediaError::is_permanent)?;
+    Ok(probe)
 }
 
-async fn extract_audio(cx: Cx, probed: Arc<Clip>) -> TaskResult<PathBuf> {
-    let Clip { source, probe } = &*probed;
+async fn extract_audio(cx: Cx, probe: Arc<Probe>) -> TaskResult<Name> {
     if probe.audio.is_none() {
         return Err(Skip::because("the clip has no sound").into());
     }
-    let to = cx.deps().scratch.path("audio.wav")?;
-    let ffmpeg = &cx.deps().media.ffmpeg;
+    let Media {
+        ffmpeg, storage, ..
+    } = &cx.deps().media;
+    let source = storage.media_source(subject(&cx), &cx.task().clip_key);
+    let source = source.await.permanent_when(StorageError::is_permanent)?;
+    let name = "audio.wav";
+    let to = cx.deps().scratch.path(name)?;
     let told = |fraction| cx.progress(fraction);
     let extracted = ffmpeg
-        .extract_audio(call(&cx), source, probe, &to, told)
+        .extract_audio(call(&cx), &source, &probe, &to, told)
         .await;
     extracted.permanent_when(MediaError::is_permanent)?;
-    Ok(to)
+    Ok(name.to_owned())
 }
 
-async fn store_audio(cx: Cx, audio: Arc<PathBuf>) -> TaskResult<String> {
-    let (key, subject) = (
-        cx.task().key("audio.wav"),
-        Subject::clip(cx.task().clip_file_uuid),
-    );
-    let stored = cx
-        .deps()
-        .media
-        .storage
-        .put_file(subject, &key, &audio)
-        .await;
+async fn store_audio(cx: Cx, audio: Arc<Name>) -> TaskResult<String> {
+    let (key, file) = (cx.task().key(&audio), cx.deps().scratch.path(&audio)?);
+    let storage = &cx.deps().media.storage;
+    let stored = storage.put_file(subject(&cx), &key, &file).await;
     stored.permanent_when(StorageError::is_permanent)?;
     Ok(key)
 }
 
-async fn draw_waveform(cx: Cx, audio: Arc<PathBuf>) -> TaskResult<String> {
+async fn draw_waveform(cx: Cx, audio: Arc<Name>) -> TaskResult<String> {
+    let file = cx.deps().scratch.path(&audio)?;
     // It reads every sample.
     let draw = move || {
-        serde_json::to_vec(&Waveform::of_wav(File::open(&*audio)?)?).map_err(std::io::Error::from)
+        serde_json::to_vec(&Waveform::of_wav(File::open(file)?)?).map_err(std::io::Error::from)
     };
     let json = tokio::task::spawn_blocking(draw).await??;
-    let (key, subject) = (
-        cx.task().key("waveform.json"),
-        Subject::clip(cx.task().clip_file_uuid),
-    );
-    let stored = cx.deps().media.storage.put_bytes(subject, &key, json).await;
+    let key = cx.task().key("waveform.json");
+    let storage = &cx.deps().media.storage;
+    let stored = storage.put_bytes(subject(&cx), &key, json).await;
     stored.permanent_when(StorageError::is_permanent)?;
     Ok(key)
 }
 
 async fn describe_clip(
     cx: Cx,
-    probed: Arc<Clip>,
+    probe: Arc<Probe>,
     audio_key: Option<Arc<String>>,
     waveform_key: Option<Arc<String>>,
 ) -> TaskResult<ClipArtifacts> {
-    let probe = &probed.probe;
     Ok(ClipArtifacts {
         clip_file_uuid: cx.task().clip_file_uuid,
         seconds: probe.duration.as_secs_f64(),

@@ -1,7 +1,7 @@
 //! `download.pipeline`: a clip from the web into a file, a look at what it is, and the file into storage.
-//! What is no recording is refused before it is stored.
+//! What is no recording is refused before it is stored. What has come is kept for another attempt on this machine: a whole file, or
+//! the first part of one, which is then gone on with.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,11 @@ use crate::Sources;
 /// What the steps work with, for one run.
 pub(crate) struct Tools {
     pub(crate) sources: Sources,
-    pub(crate) scratch: Scratch,
+    pub(crate) scratch: Arc<Scratch>,
 }
+
+/// A file in the scratch directory, by its name there: the directory may be another one in the next attempt.
+type Name = String;
 
 type Cx = StepContext<DownloadMedia, Tools>;
 
@@ -28,11 +31,15 @@ const LONGEST_PAUSE: Duration = minutes(15);
 
 pub(crate) fn download() -> Pipeline<DownloadMedia, Tools, Downloaded> {
     let mut p = Pipeline::builder("download");
+    // 2: the file and its length are kept.
+    p.version(2);
     // Each attempt goes on where the one before broke off. How long one may take is a setting.
     let fetch = spec("fetch_media").attempts(4).timeout(hours(3)).weight(8);
     let clip = p.step(fetch, (), fetch_media);
+    p.keep_while(clip, |cx: &Cx, name: &Name| cx.deps().scratch.has(name));
     let look = spec("probe_media").attempts(2).timeout(minutes(2));
     let length = p.step(look, (clip,), probe_media);
+    p.keep(length);
     let store = spec("store_media").attempts(3).timeout(minutes(30));
     let stored = p.step(store, (clip, length), store_media);
     p.keep(stored);
@@ -46,25 +53,21 @@ fn call(cx: &Cx) -> ClipCall<'_> {
     }
 }
 
-async fn fetch_media(cx: Cx) -> TaskResult<PathBuf> {
+async fn fetch_media(cx: Cx) -> TaskResult<Name> {
     let DownloadMedia { url, clip_key, .. } = cx.task();
     // Under its own name: an error speaks of the file that somebody will see.
-    let name = clip_key.rsplit('/').next().unwrap_or_default();
-    let to = cx
-        .deps()
-        .scratch
-        .path(&format!("clip-{name}"))
-        .permanent()?;
+    let name = format!("clip-{}", clip_key.rsplit('/').next().unwrap_or_default());
+    let to = cx.deps().scratch.path(&name).permanent()?;
     let job = FetchJob { url, to: &to };
     let Sources { http, ytdlp, .. } = &cx.deps().sources;
     let fetched = http.fetch(call(&cx), job, |fraction| cx.progress(fraction));
     match (fetched.await, ytdlp) {
-        (Ok(_), _) => Ok(to),
+        (Ok(_), _) => Ok(name),
         (Err(FetchError::Page { .. }), Some(ytdlp)) => {
             let told = |fraction| cx.progress(fraction);
             let found = ytdlp.download(http, call(&cx), job, told).await;
             found.permanent_when(PageError::is_permanent)?;
-            Ok(to)
+            Ok(name)
         }
         (Err(error), _) => Err(classified(error)),
     }
@@ -81,16 +84,17 @@ fn classified(error: FetchError) -> TaskError {
     failed.expect_err("made of an error")
 }
 
-async fn probe_media(cx: Cx, clip: Arc<PathBuf>) -> TaskResult<Duration> {
-    let source = MediaSource::File(clip.to_path_buf());
+async fn probe_media(cx: Cx, clip: Arc<Name>) -> TaskResult<Duration> {
+    let source = MediaSource::File(cx.deps().scratch.path(&clip)?);
     let ffmpeg = &cx.deps().sources.media.ffmpeg;
     let probe = ffmpeg.probe(call(&cx), &source).await;
     let probe = probe.permanent_when(MediaError::is_permanent)?;
     Ok(probe.duration)
 }
 
-async fn store_media(cx: Cx, clip: Arc<PathBuf>, length: Arc<Duration>) -> TaskResult<Downloaded> {
+async fn store_media(cx: Cx, clip: Arc<Name>, length: Arc<Duration>) -> TaskResult<Downloaded> {
     let (task, storage) = (cx.task(), &cx.deps().sources.media.storage);
+    let clip = cx.deps().scratch.path(&clip)?;
     let subject = Subject::clip(task.clip_file_uuid);
     let bytes = storage.put_file(subject, &task.clip_key, &clip).await;
     Ok(Downloaded {

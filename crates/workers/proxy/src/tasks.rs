@@ -1,5 +1,7 @@
 //! The handlers of the proxy role.
 
+use std::sync::Arc;
+
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
 use sapari_tasks::{MakeProxy, ProxyManifest};
@@ -13,9 +15,14 @@ pub async fn make_proxy(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ProxyManifest> {
+    let scratch = Arc::new(media.scratch_of("proxy", cx.id().as_str()).await?);
     let tools = Tools {
-        scratch: media.scratch("proxy")?,
+        scratch: Arc::clone(&scratch),
         media,
     };
-    proxy().run(&cx, tools, args).await
+    let done = proxy().run(&cx, tools, args).await;
+    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
+        scratch.leave();
+    }
+    done
 }

@@ -32,8 +32,7 @@ pub(crate) struct Stored {
 
 /// Holds as long as the file is there.
 pub(crate) fn is_there<In: Task>(cx: &Cx<In>, name: &Name) -> bool {
-    let path = cx.deps().scratch.path(name);
-    path.is_ok_and(|path| path.exists())
+    cx.deps().scratch.has(name)
 }
 
 fn call<'a, In: Task>(cx: &'a Cx<In>, edits: &EditList) -> ClipCall<'a> {

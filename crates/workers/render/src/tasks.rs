@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use sapari_runtime::error::ErrorKind;
 use sapari_runtime::pipeline::Pipeline;
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
@@ -61,17 +60,8 @@ async fn run<In: Task + Clone>(
         order,
     };
     let done = pipeline.run(cx, tools, args).await;
-    if done.as_ref().is_err_and(|error| comes_again(cx, error)) {
+    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
         scratch.leave();
     }
     done
-}
-
-/// Whether this worker may soon run the next attempt. One that goes away leaves nothing behind.
-fn comes_again(cx: &TaskContext, error: &TaskError) -> bool {
-    let heals = matches!(
-        error.kind(),
-        ErrorKind::Retryable | ErrorKind::RetryAfter(_)
-    );
-    heals && !cx.is_last_attempt() && !cx.stop().is_cancelled()
 }

@@ -8,12 +8,14 @@ mod namespace;
 mod process;
 mod receiver;
 mod space;
+mod steps;
 
 pub(crate) use health::Page;
 pub(crate) use media::{INTERVIEW, film, long_clip};
 pub(crate) use process::{Ended, Process, alive, json};
 pub(crate) use receiver::{Answer, Receiver, Span};
 pub(crate) use space::{Space, broker_place, broker_url, result_url};
+pub(crate) use steps::{outcomes, steps};
 
 use std::time::Duration;
 

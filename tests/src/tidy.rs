@@ -3,6 +3,7 @@
 
 mod floors;
 mod misuse;
+mod readme;
 mod source;
 mod telemetry_page;
 

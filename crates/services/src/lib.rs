@@ -23,7 +23,7 @@ pub use cuts::{CutFault, CutSettings, Segment, Silence, after_cuts, keep_segment
 pub use ext::ffmpeg::{
     AssetCall, AudioStream, ClipCall, Codec, CutJob, Encoding, Ffmpeg, FrameRate, Gain, Look,
     Loudness, MediaError, MediaSource, Muted, PictureFormat, PictureJob, Probe, ProxyJob,
-    SilenceSettings, SoundFormat, Sprite, VideoStream, WebPlan,
+    SilenceSettings, SoundFormat, Sprite, Versions, VideoStream, WebPlan,
 };
 pub use ext::http::{
     AddressRule, BadNetwork, FetchError, FetchJob, FetchLimits, Fetched, Http, Network,

@@ -3,12 +3,13 @@
 //!
 //! It is the one place here that knows the runtime, and of it only how a process gets its settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
 
 use crate::{
     ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, Subject,
+    Versions,
 };
 
 const STORAGE_URL: &str = "storage-url";
@@ -56,31 +57,48 @@ impl Media {
         Ok(Clip { source, probe })
     }
 
-    /// A scratch directory for one task, gone when it is dropped.
+    /// A scratch directory for one task, gone when it is dropped. What was abandoned beside it is removed first: a
+    /// process that runs for long has starts of tasks, and no start of its own.
     ///
     /// # Errors
     ///
     /// [`ScratchError`] if it cannot be made.
-    pub fn scratch(&self, label: &str) -> Result<Scratch, ScratchError> {
-        Scratch::new(&self.scratch_root, label)
+    pub async fn scratch(&self, label: &str) -> Result<Scratch, ScratchError> {
+        let label = label.to_owned();
+        in_swept(&self.scratch_root, move |root| Scratch::new(root, &label)).await
     }
 
-    /// The scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it. What was abandoned
-    /// beside it is removed first: a process that runs for long has starts of tasks, and no start of its own.
+    /// The scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it, swept beside as by
+    /// [`Media::scratch`].
     ///
     /// # Errors
     ///
     /// [`ScratchError`] if it cannot be made.
     pub async fn scratch_of(&self, label: &str, id: &str) -> Result<Scratch, ScratchError> {
-        let (root, label, id) = (self.scratch_root.clone(), label.to_owned(), id.to_owned());
-        let find = move || {
-            Scratch::sweep(&root)?;
-            Scratch::of_message(&root, &label, &id)
-        };
-        // Removing gigabytes takes a while.
-        let found = tokio::task::spawn_blocking(find).await;
-        found.unwrap_or_else(|ended| Err(ScratchError::io(&self.scratch_root)(ended.into())))
+        let (label, id) = (label.to_owned(), id.to_owned());
+        let find = move |root: &Path| Scratch::of_message(root, &label, &id);
+        in_swept(&self.scratch_root, find).await
     }
+}
+
+/// Removes what was abandoned in `root`, says so, and does `then`; not on an async thread, because removing gigabytes
+/// takes a while.
+async fn in_swept<T: Send + 'static>(
+    root: &Path,
+    then: impl FnOnce(&Path) -> Result<T, ScratchError> + Send + 'static,
+) -> Result<T, ScratchError> {
+    let at = root.to_owned();
+    let work = move || {
+        let directories = Scratch::sweep(&at)?;
+        Ok((directories, then(&at)?))
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    let (directories, then) =
+        done.unwrap_or_else(|ended| Err(ScratchError::io(root)(ended.into())))?;
+    if directories > 0 {
+        tracing::info!(directories, "removed what killed processes left behind");
+    }
+    Ok(then)
 }
 
 impl Dependencies for Media {
@@ -117,12 +135,9 @@ impl Dependencies for Media {
     fn check(&self) -> Check {
         let (ffmpeg, scratch_root) = (self.ffmpeg.clone(), self.scratch_root.clone());
         Box::pin(async move {
-            let version = ffmpeg.check().await?;
-            tracing::info!(version, "ffmpeg found");
-            let swept = Scratch::sweep(&scratch_root)?;
-            if swept > 0 {
-                tracing::info!(swept, "removed what killed processes left behind");
-            }
+            let Versions { ffmpeg, ffprobe } = ffmpeg.check().await?;
+            tracing::info!(ffmpeg, ffprobe, "ffmpeg found");
+            in_swept(&scratch_root, |_| Ok(())).await?;
             Ok(())
         })
     }

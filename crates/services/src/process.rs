@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use error::telling;
 pub use error::{Exit, ProcessError};
 use group::{Group, exited};
 use output::{Bounded, Lines, Sink, Tail};
@@ -33,6 +34,10 @@ use crate::redact::redacted;
 
 /// How long a cancelled process may take to end by itself, unless set with [`ChildProcess::grace`].
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// What a program gets that is only asked for its version: one that hangs must not hang the start of a process.
+pub(crate) const VERSION_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const VERSION_MEMORY: u64 = 2 << 30;
 
 /// A program with its arguments, ready to run once.
 #[derive(Debug)]
@@ -43,6 +48,7 @@ pub struct ChildProcess {
     environment: Option<Vec<(OsString, OsString)>>,
     limits: Limits,
     grace: Duration,
+    within: Option<Duration>,
 }
 
 /// What a process that succeeded has written.
@@ -64,6 +70,7 @@ impl ChildProcess {
             environment: None,
             limits: Limits::default(),
             grace: DEFAULT_GRACE,
+            within: None,
         }
     }
 
@@ -125,6 +132,13 @@ impl ChildProcess {
         self
     }
 
+    /// Sets how long the process may run. After that its group gets SIGKILL.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
     /// Runs the process to its end, giving every line of stdout to `on_line` as it comes (a line
     /// over 64 KiB is cut). Returns the last 16 KiB of stderr.
     ///
@@ -175,13 +189,19 @@ impl ChildProcess {
         cancel: &CancellationToken,
         sink: &mut (impl Sink + Send),
     ) -> Result<String, ProcessError> {
-        let (program, grace) = (self.name(), self.grace);
+        let (program, grace, within) = (self.name(), self.grace, self.within);
         if cancel.is_cancelled() {
             return Err(ProcessError::Cancelled { program });
         }
         let mut running = self.spawn()?;
         let mut tail = Tail::default();
-        let ended = running.until_end(sink, &mut tail, cancel, grace).await;
+        let end = running.until_end(sink, &mut tail, cancel, grace);
+        let ended = match within {
+            Some(limit) => tokio::time::timeout(limit, end)
+                .await
+                .unwrap_or(Err(Stop::TooLong(limit))),
+            None => end.await,
+        };
         running.group.send(Signal::SIGKILL);
         let status = running
             .reap()
@@ -250,6 +270,7 @@ fn io_error(program: &str, doing: &'static str, source: io::Error) -> ProcessErr
 enum Stop {
     Cancelled,
     TooMuch(usize),
+    TooLong(Duration),
     Io(io::Error),
 }
 
@@ -258,6 +279,7 @@ impl Stop {
         match self {
             Self::Cancelled => ProcessError::Cancelled { program },
             Self::TooMuch(limit) => ProcessError::TooMuchOutput { program, limit },
+            Self::TooLong(limit) => ProcessError::TooSlow { program, limit },
             Self::Io(source) => io_error(&program, "read from", source),
         }
     }

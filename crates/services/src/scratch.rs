@@ -1,16 +1,18 @@
 //! A directory of its own for each task, gone when the task is.
 //!
-//! It deliberately has no quota. What a killed process left behind is swept by the next one that
-//! starts: each directory is locked by its owner, and a lock ends with its process. The directory
-//! of a message is left alone for some hours, because the message's next attempt may find in it
-//! what the killed one had fetched.
+//! It deliberately has no quota. What a killed process left behind is swept at the next start of a
+//! process or a task: each directory is locked by its owner, and a lock ends with its process, so
+//! whoever can lock it may remove it at once. The directory of a message is left alone for some
+//! hours, because the message's next attempt may find in it what the killed one had fetched.
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::executable;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -60,8 +62,8 @@ const OF_MESSAGE: &str = ".message";
 /// The longest name of a message's directory. File systems take 255 bytes.
 const MAX_NAME: usize = 240;
 
-/// A directory changed since may be about to be locked.
-const AT_LEAST: Duration = Duration::from_secs(60);
+/// How often a new directory may be swept away before it is locked. Once is rare.
+const MAX_SWEPT: usize = 8;
 
 /// A directory of a message changed since may be of use to its next attempt: longer than any
 /// pause before one.
@@ -74,13 +76,15 @@ impl Scratch {
     ///
     /// [`ScratchError::BadName`] if `label` is not a plain name, else [`ScratchError::Io`].
     pub fn new(root: &Path, label: &str) -> Result<Self, ScratchError> {
-        let dir = root.join(format!("{}-{}", plain(label)?, Uuid::now_v7()));
-        let made = std::fs::create_dir_all(root)
-            .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(&dir))
-            .and_then(|()| File::open(&dir))
-            .and_then(|lock| lock.lock().map(|()| lock));
-        let lock = made.map_err(ScratchError::io(root))?;
-        Ok(Self::locked(dir, lock))
+        let label = plain(label)?;
+        for _ in 0..MAX_SWEPT {
+            let dir = root.join(format!("{label}-{}", Uuid::now_v7()));
+            if let Some(lock) = made(root, &dir).map_err(ScratchError::io(root))? {
+                return Ok(Self::locked(dir, lock));
+            }
+        }
+        let swept = io::Error::other("what is made there is removed at once");
+        Err(ScratchError::io(root)(swept))
     }
 
     /// The directory of the message `id`: the same for each of its attempts on this machine, with
@@ -176,6 +180,13 @@ impl ScratchError {
     }
 }
 
+/// The lock of a new directory; none if somebody swept it before it was locked.
+fn made(root: &Path, dir: &Path) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(root)?;
+    std::fs::DirBuilder::new().mode(0o700).create(dir)?;
+    locked(dir)
+}
+
 /// The lock of a message's directory, which is made if it is missing; none while somebody has it.
 fn taken_over(root: &Path, dir: &Path) -> io::Result<Option<File>> {
     std::fs::create_dir_all(root)?;
@@ -183,12 +194,24 @@ fn taken_over(root: &Path, dir: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    if !is_private(dir) {
-        return Ok(None);
+    match is_private(dir) {
+        true => locked(dir),
+        false => Ok(None),
     }
-    let lock = File::open(dir)?;
-    // Between opening and locking, whoever had it may have removed it.
-    Ok((lock.try_lock().is_ok() && is_still(dir, &lock)).then_some(lock))
+}
+
+/// The lock of a directory; none while somebody has it, and none if it is gone: between opening
+/// and locking, whoever had it may have removed it.
+fn locked(dir: &Path) -> io::Result<Option<File>> {
+    let lock = match File::open(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(is_still(dir, &lock).then_some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// A directory, not a link to one, that only this user may enter. The name of a message's
@@ -218,24 +241,36 @@ fn unfinished(dir: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Removes what was abandoned: ours by its name, not new, and locked by nobody. A root may hold
-/// what is not ours.
+/// Removes what was abandoned: ours by its name, and locked by nobody. A root may hold what is not
+/// ours.
 fn swept(dir: &Path) -> bool {
-    let changed = std::fs::metadata(dir).and_then(|meta| meta.modified());
-    let age = changed.ok().and_then(|at| at.elapsed().ok());
-    let is_old = age
-        .zip(abandoned_after(dir))
-        .is_some_and(|(age, wait)| age >= wait);
-    if !is_old {
+    // What is of use is not even locked: the message's next attempt may come for it just now.
+    if !is_abandoned(dir) {
         return false;
     }
     // Locked until it is gone: the message's next attempt must not move in meanwhile.
-    let lock = File::open(dir).ok().filter(|dir| dir.try_lock().is_ok());
-    lock.is_some_and(|_lock| std::fs::remove_dir_all(dir).is_ok())
+    let lock = locked(dir).ok().flatten().filter(|_| is_abandoned(dir));
+    let Some(_lock) = lock else {
+        return false;
+    };
+    let removed = std::fs::remove_dir_all(dir);
+    if let Err(error) = &removed {
+        tracing::warn!(%error, dir = %dir.display(), "abandoned scratch directory not removed");
+    }
+    removed.is_ok()
 }
 
-/// How long a directory must have been left alone; none for what is not ours.
-fn abandoned_after(dir: &Path) -> Option<Duration> {
+/// Whether it is ours and of use to nobody, if nobody has it locked.
+fn is_abandoned(dir: &Path) -> bool {
+    let changed = std::fs::symlink_metadata(dir).and_then(|meta| meta.modified());
+    // Without an age it was changed just now, or by another clock.
+    let age = changed.ok().and_then(|at| at.elapsed().ok());
+    of_use(dir).is_some_and(|of_use| age.unwrap_or_default() >= of_use)
+}
+
+/// For how long a directory that nobody has locked may be of use since it was changed; none for
+/// what is not ours.
+fn of_use(dir: &Path) -> Option<Duration> {
     // Not through a link: what it leads to is somebody else's.
     if !std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
         return None;
@@ -246,7 +281,7 @@ fn abandoned_after(dir: &Path) -> Option<Duration> {
     }
     let (label, uuid) = name.split_at_checked(name.len().checked_sub(UUID_CHARS)?)?;
     let uuid = Uuid::try_parse(uuid).ok()?;
-    (label.len() > 1 && uuid.get_version_num() == 7).then_some(AT_LEAST)
+    (label.len() > 1 && uuid.get_version_num() == 7).then_some(Duration::ZERO)
 }
 
 fn name_of_message(label: &str, id: &str) -> String {

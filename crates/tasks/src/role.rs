@@ -117,3 +117,27 @@ impl Process for Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roles_that_people_wait_for_have_four_levels_and_the_others_one() {
+        let table = [
+            (Role::Analysis, "analysis", 4),
+            (Role::Render, "render", 4),
+            (Role::AssetEdit, "asset-edit", 4),
+            (Role::Download, "download", 1),
+            (Role::Proxy, "proxy", 1),
+            (Role::Email, "email", 1),
+        ];
+        assert_eq!(table.len(), Role::ALL.len());
+        for (role, name, levels) in table {
+            let queue = role.queue();
+            assert_eq!((queue.name(), queue.level_count()), (name, levels));
+            assert_eq!((role.name(), name.parse()), (name, Ok(role)));
+            assert!(Role::ALL.contains(&role), "{role}");
+        }
+    }
+}

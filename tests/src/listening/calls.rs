@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sapari_services::{ClipCall, ModelError, Question};
+use sapari_services::{Answer, ClipCall, ModelError, Question};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -20,23 +20,46 @@ fn sound(place: &Scratch) -> PathBuf {
 
 async fn transcribe(says: Says, cancel: &CancellationToken) -> (Result<usize, ModelError>, Models) {
     let place = Scratch::new(&std::env::temp_dir(), "sapari-calls").expect("writable");
-    let models = Models::start([says], []).await;
+    let models = Models::start([says.clone()], []).await;
     let call = ClipCall {
         clip_file_uuid: Uuid::nil(),
         cancel,
     };
-    let heard = transcribed(&models, call, &sound(&place)).await;
+    let heard = transcribed(endpoint(&models, &says), call, &sound(&place)).await;
     (heard, models)
 }
 
 async fn transcribed(
-    models: &Models,
+    endpoint: Endpoint,
     call: ClipCall<'_>,
     sound: &Path,
 ) -> Result<usize, ModelError> {
-    let whisper = whisper(models);
+    let whisper = Whisper::new(endpoint, "whisper-1", None);
     let heard = within("an answer", whisper.transcribe(call, sound, LENGTH)).await?;
     Ok(heard.words.len())
+}
+
+async fn asked(endpoint: Endpoint) -> Result<Answer, ModelError> {
+    let chat = Chat::new(endpoint, "gpt-4o-mini", (None, None));
+    let call = ClipCall {
+        clip_file_uuid: Uuid::nil(),
+        cancel: &CancellationToken::new(),
+    };
+    let question = Question {
+        system: "be brief",
+        user: "I want",
+        most_tokens: 5,
+    };
+    within("an answer", chat.ask(call, question)).await
+}
+
+/// Who never answers, or not to the end, is given up after a second.
+fn endpoint(models: &Models, says: &Says) -> Endpoint {
+    let endpoint = Endpoint::open(&models.url(), Some(KEY)).expect("an endpoint");
+    match says {
+        Says::Silence | Says::Slowly => endpoint.patient_for(Duration::from_secs(1)),
+        _ => endpoint,
+    }
 }
 
 #[tokio::test]
@@ -58,9 +81,9 @@ async fn sound_goes_out_as_a_form_and_words_come_back() {
     }
 }
 
-#[tokio::test]
-async fn every_no_is_either_lasting_or_not_and_repeats_nothing() {
-    let table = [
+/// What every endpoint does now and then, whether that lasts, and what is said of it.
+fn faults() -> Vec<(Says, bool, &'static str)> {
+    vec![
         (
             Says::No(401, "", "invalid_api_key"),
             true,
@@ -93,12 +116,33 @@ async fn every_no_is_either_lasting_or_not_and_repeats_nothing() {
         ),
         (Says::No(503, "", ""), false, "503"),
         (Says::Half, false, "gave no answer"),
-        (Says::Endless, false, "more than 16777216 bytes"),
+        (Says::Silence, false, "gave no answer: not within 1s"),
+        (Says::Slowly, false, "gave no answer: not within 1s"),
         (
             Says::Text("<html>I want"),
             false,
             "no JSON, at line 1 column 1",
         ),
+        (Says::Json(json!("I want")), false, "JSON of another form"),
+    ]
+}
+
+/// Fails unless the error is said as expected, and repeats nothing that was sent.
+#[track_caller]
+fn assert_said(error: &ModelError, (says, lasting, words): &(Says, bool, &str)) {
+    let (what, said) = (format!("{says:?}"), error.to_string());
+    assert!(said.contains(words), "{what}: {said}");
+    assert_eq!(error.is_permanent(), *lasting, "{what}: {said}");
+    let seven = what.contains("retry-after").then(|| Duration::from_secs(7));
+    assert_eq!(error.retry_after(), seven, "{what}");
+    let all = format!("{said} {error:?}");
+    assert!(!all.contains(KEY) && !all.contains("I want"), "{all}");
+}
+
+#[tokio::test]
+async fn every_no_to_sound_is_either_lasting_or_not_and_repeats_nothing() {
+    let own = [
+        (Says::Endless, false, "more than 16777216 bytes"),
         (Says::Json(json!({ "text": "I want" })), false, "no `words`"),
         (
             Says::Json(json!({ "words": "I want" })),
@@ -106,17 +150,35 @@ async fn every_no_is_either_lasting_or_not_and_repeats_nothing() {
             "JSON of another form",
         ),
     ];
-    for (says, lasting, words) in table {
-        let what = format!("{says:?}");
-        let (heard, _models) = transcribe(says, &CancellationToken::new()).await;
-        let error = heard.expect_err(&what);
-        let said = error.to_string();
-        assert!(said.contains(words), "{what}: {said}");
-        assert_eq!(error.is_permanent(), lasting, "{what}: {said}");
-        let seven = what.contains("retry-after").then(|| Duration::from_secs(7));
-        assert_eq!(error.retry_after(), seven, "{what}");
-        let all = format!("{said} {error:?}");
-        assert!(!all.contains(KEY) && !all.contains("I want"), "{all}");
+    for fault in faults().into_iter().chain(own) {
+        let (heard, _models) = transcribe(fault.0.clone(), &CancellationToken::new()).await;
+        assert_said(&heard.expect_err(fault.2), &fault);
+    }
+}
+
+#[tokio::test]
+async fn every_no_to_a_question_is_either_lasting_or_not_and_repeats_nothing() {
+    let cut =
+        json!({ "choices": [{ "message": { "content": "{\"cha" }, "finish_reason": "length" }] });
+    let own = [
+        (Says::Endless, false, "more than 1048576 bytes"),
+        (Says::Json(cut), false, "cut off"),
+        (says(" "), false, "the answer is empty"),
+        (Says::Json(json!({ "choices": [] })), false, "no choices"),
+        (
+            Says::Json(json!({ "choices": "I want" })),
+            false,
+            "JSON of another form",
+        ),
+    ];
+    for fault in faults().into_iter().chain(own) {
+        let models = Models::start([], [fault.0.clone()]).await;
+        let asked = asked(endpoint(&models, &fault.0)).await;
+        assert_said(&asked.err().expect(fault.2), &fault);
+        let asked = &models.asked("/chat/completions")[0];
+        let body: Value = serde_json::from_str(&asked.body).expect("JSON");
+        assert_eq!(body["messages"][1]["content"], "I want");
+        assert_eq!(body["max_completion_tokens"], 5);
     }
 }
 
@@ -133,7 +195,7 @@ async fn sound_that_no_endpoint_takes_is_not_sent() {
         clip_file_uuid: Uuid::nil(),
         cancel: &CancellationToken::new(),
     };
-    let error = transcribed(&models, call, &sound)
+    let error = transcribed(endpoint(&models, &heard()), call, &sound)
         .await
         .expect_err("too large");
     assert!(error.is_permanent(), "{error}");
@@ -154,6 +216,7 @@ async fn a_call_that_nobody_answers_ends_with_its_task() {
         clip_file_uuid: Uuid::nil(),
         cancel: &cancel,
     };
+    let patient = Endpoint::open(&models.url(), None).expect("an endpoint");
     let stop = async {
         let mut looks = tokio::time::interval(Duration::from_millis(10));
         while models.asked("/audio/transcriptions").is_empty() {
@@ -161,39 +224,6 @@ async fn a_call_that_nobody_answers_ends_with_its_task() {
         }
         cancel.cancel();
     };
-    let (heard, ()) = tokio::join!(transcribed(&models, call, &sound), stop);
+    let (heard, ()) = tokio::join!(transcribed(patient, call, &sound), stop);
     assert!(matches!(heard, Err(ModelError::Cancelled)), "{heard:?}");
-}
-
-#[tokio::test]
-async fn an_answer_that_is_cut_off_or_empty_is_no_answer() {
-    let cancel = CancellationToken::new();
-    let call = ClipCall {
-        clip_file_uuid: Uuid::nil(),
-        cancel: &cancel,
-    };
-    let question = Question {
-        system: "be brief",
-        user: "I want",
-        most_tokens: 5,
-    };
-    let cut =
-        json!({ "choices": [{ "message": { "content": "{\"cha" }, "finish_reason": "length" }] });
-    let table = [
-        (Says::Json(cut), "cut off"),
-        (says(" "), "the answer is empty"),
-        (Says::Json(json!({ "choices": [] })), "no choices"),
-    ];
-    for (says, words) in table {
-        let models = Models::start([], [says]).await;
-        let error = chat(&models).ask(call, question).await.err().expect(words);
-        assert!(
-            error.to_string().contains(words) && !error.is_permanent(),
-            "{error}"
-        );
-        let asked = &models.asked("/chat/completions")[0];
-        let body: Value = serde_json::from_str(&asked.body).expect("JSON");
-        assert_eq!(body["messages"][1]["content"], "I want");
-        assert_eq!(body["max_completion_tokens"], 5);
-    }
 }

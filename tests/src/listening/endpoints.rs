@@ -3,11 +3,15 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+/// Between two bytes of a slow answer.
+const NOW_AND_AGAIN: Duration = Duration::from_millis(20);
 
 /// What one call is answered.
 #[derive(Debug, Clone)]
@@ -22,6 +26,8 @@ pub(super) enum Says {
     Endless,
     /// Nothing, and the connection stays open.
     Silence,
+    /// A beginning, and then a byte now and again, without an end.
+    Slowly,
     /// Half of an answer, and the connection ends.
     Half,
 }
@@ -169,6 +175,17 @@ async fn say(stream: &mut BufStream<TcpStream>, says: Says) -> std::io::Result<b
             }
         }
         Says::Silence => std::future::pending().await,
+        Says::Slowly => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{\"te")
+                .await?;
+            let mut now_and_again = tokio::time::interval(NOW_AND_AGAIN);
+            loop {
+                stream.write_all(b" ").await?;
+                stream.flush().await?;
+                now_and_again.tick().await;
+            }
+        }
         Says::Half => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"te")

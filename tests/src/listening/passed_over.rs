@@ -1,5 +1,7 @@
 //! Steps that cannot do their work, and what comes of the clip all the same.
 
+use std::time::Duration;
+
 use super::*;
 
 /// Silences alone.
@@ -135,6 +137,35 @@ async fn a_busy_endpoint_is_asked_again_when_it_said_so() {
         "{}",
         analysed.tree
     );
+}
+
+#[tokio::test]
+async fn a_busy_or_slow_chat_is_asked_again_too() {
+    let studio = Studio::new();
+    let first = [
+        Says::No(429, "retry-after: 0.2\r\n", "rate_limit_exceeded"),
+        Says::No(500, "", "server_error"),
+        corrected(),
+    ];
+    let busy = Models::start([heard()], first).await;
+    let slow = Models::start([heard()], [Says::Slowly, Says::Half, corrected()]).await;
+    for models in [busy, slow] {
+        let endpoint = Endpoint::open(&models.url(), Some(KEY)).expect("an endpoint");
+        let chat = Chat::new(
+            endpoint.patient_for(Duration::from_secs(1)),
+            "gpt-4o-mini",
+            (None, None),
+        );
+        let listener = studio.listener().with_whisper(whisper(&models));
+        let analysed = studio.analyse(listener.with_chat(chat)).await;
+        let analysis = analysed.result.expect("it has an output");
+        assert!(analysis.failures.is_empty(), "{analysis:?}");
+        assert_eq!(models.asked("/chat/completions").len(), 3);
+        let improved = "step.attempt=3 step.index=0 step.outcome=done";
+        assert!(analysed.tree.contains(improved), "{}", analysed.tree);
+        let captions = analysed.edits.expect("stored").captions;
+        assert_eq!(captions[0].text, "So I want to show you Sapari.");
+    }
 }
 
 #[tokio::test]

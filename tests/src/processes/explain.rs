@@ -2,50 +2,59 @@
 
 use sapari_runtime::host::connect_results;
 use sapari_runtime::ledger::LastRun;
+use sapari_tasks::Role;
 
 use super::support::{PATIENCE, Space, result_url};
 
 /// Nothing listens on the port for discarding; and whoever tried would wait half a minute for a server to come up.
 const NOBODY: &str = "127.0.0.1:9";
 
+/// Each role with its levels, one of its tasks, and its first pipeline.
+const ROLES: [(Role, u8, &str, Option<&str>); 6] = [
+    (Role::Analysis, 4, "analyze_project", Some("analysis")),
+    (Role::Render, 4, "render_export", Some("render")),
+    (Role::AssetEdit, 4, "trim_asset", None),
+    (Role::Download, 1, "download_media", Some("download")),
+    (Role::Proxy, 1, "make_proxy", Some("proxy")),
+    (Role::Email, 1, "send_email", None),
+];
+
+/// What a binary explains without any server.
+async fn explained(space: &Space, binary: &str, args: &[&str]) -> String {
+    let ended = space.start(binary, args).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+    ended.stdout.join("\n")
+}
+
 #[tokio::test]
-async fn explain_tells_tasks_middleware_and_topology_without_a_server() {
+async fn every_role_tells_tasks_middleware_and_topology_without_a_server() {
     let space = Space::offline()
         .with("SAPARI_BROKER_URL", &format!("amqp://{NOBODY}"))
         .with("SAPARI_RESULT_URL", &format!("redis://{NOBODY}"))
         .with("SAPARI_NAMESPACE", "staging");
-    let workers = [
-        (
-            "sapari-render",
-            vec!["--explain"],
-            "render_export",
-            "render",
-        ),
-        (
-            "sapari-worker",
-            vec!["--role", "analysis", "--explain"],
-            "analyze_project",
-            "analysis",
-        ),
-    ];
-    for (binary, args, task, role) in workers {
-        let ended = space.start(binary, &args).ended().await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        let text = ended.stdout.join("\n");
-        let expected = [
-            format!("service.name sapari-{role}"),
-            task.to_owned(),
-            "ping".to_owned(),
+    assert_eq!(ROLES.len(), Role::ALL.len());
+    for (role, levels, task, pipeline) in ROLES {
+        let text = explained(&space, &format!("sapari-{role}"), &["--explain"]).await;
+        let by_any = ["--role", role.as_str(), "--explain"];
+        assert_eq!(text, explained(&space, "sapari-worker", &by_any).await);
+        let mut expected = vec![
+            format!("role {role}, service.name sapari-{role}, "),
+            format!("\n  {task} "),
+            "\n  ping ".to_owned(),
             "trace > metrics > retry > deadline > panic > handler".to_owned(),
             "exchange staging ".to_owned(),
-            format!("queue staging.{role}.3 "),
             format!("queue staging.{role}.dead "),
-            format!("pipeline {role}\n  the last run is not known"),
         ];
+        let queue = |level: u8| format!("queue staging.{role}.{level} ");
+        expected.extend((0..levels).map(queue));
+        expected
+            .extend(pipeline.map(|name| format!("pipeline {name}\n  the last run is not known")));
         for words in expected {
             assert!(text.contains(&words), "{words:?} is not in\n{text}");
         }
-        assert!(ended.stderr.is_empty(), "{ended:?}");
+        assert!(!text.contains(&queue(levels)), "{levels} levels: {text}");
+        assert_eq!(text.contains("\npipeline "), pipeline.is_some(), "{text}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The proxy role as a process, on footage of every kind: each becomes a proxy that browsers play, or is dead with one sentence.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sapari_tasks::{MakeProxy, ProxyManifest};
@@ -219,6 +221,28 @@ async fn footage_of_every_kind_becomes_a_proxy() {
         }
     }
     assert_eq!(space.files("scratch"), [""; 0], "scratch files are left");
+}
+
+/// The real ffmpeg, for which nothing can be taken as it is.
+const COPIES_NOTHING: &str = r#"#!/bin/sh
+case " $* " in *" copy "*) echo "[mp4 @ 0x1] it does not fit as it is" >&2; exit 1 ;; esac
+PATH=${PATH#*:}
+export PATH
+exec ffmpeg "$@"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_as_it_is_is_encoded() {
+    let space = Space::new();
+    let dir = space.path("bin");
+    std::fs::create_dir(&dir).expect("writable");
+    let program = written(&dir, "ffmpeg", COPIES_NOTHING.as_bytes());
+    std::fs::set_permissions(program, Permissions::from_mode(0o755)).expect("ours");
+    let path = std::env::var("PATH").expect("there is one");
+    let space = space.with("PATH", &format!("{}:{path}", dir.display()));
+    let _worker = space.start("sapari-proxy", &[]).ready().await;
+    let fine = made(&space.path("tmp"), "a.mp4", &[&with_sound(), &H264, &YUV]);
+    Expected::of(fine, 2.0).encoded().check(&space).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,6 +105,52 @@ async fn a_worker_refuses_bad_settings_before_anything_is_connected() {
     port.assert_nobody_came();
 }
 
+/// A space whose `PATH` has these programs and no others.
+fn with_programs(space: Space, programs: &[&str]) -> Space {
+    let dir = space.path(&format!("bin-{}", programs.join("-")));
+    std::fs::create_dir(&dir).expect("writable");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for program in programs {
+        let mut places = std::env::split_paths(&path).map(|dir| dir.join(program));
+        let place = places.find(|place| place.is_file()).expect("installed");
+        std::os::unix::fs::symlink(place, dir.join(program)).expect("writable");
+    }
+    space.with("PATH", &dir.display().to_string())
+}
+
+#[tokio::test]
+async fn a_missing_ffmpeg_or_ffprobe_is_69_before_anything_is_connected() {
+    let port = Watched::new();
+    for (programs, missing) in [
+        (&[][..], "`ffmpeg` was not found: install it"),
+        (&["ffprobe"], "`ffmpeg` was not found: install it"),
+        (&["ffmpeg"], "`ffprobe` was not found: install it"),
+    ] {
+        let space = with_programs(watched(&port), programs);
+        for role in ["analysis", "asset-edit", "download", "proxy", "render"] {
+            let ended = space.start(&format!("sapari-{role}"), &[]).ended().await;
+            assert_unavailable(&ended);
+            let said = ended.stderr.join("\n");
+            assert!(said.contains(missing), "{role} with {programs:?}: {said}");
+        }
+    }
+    port.assert_nobody_came();
+}
+
+#[tokio::test]
+async fn the_versions_of_both_are_logged_at_the_start() {
+    let port = Watched::new();
+    let space = watched(&port);
+    let worker = space.start("sapari-render", &["--boot-deadline", "1s"]);
+    let found = worker.stderr.message("ffmpeg found").await;
+    for program in ["ffmpeg", "ffprobe"] {
+        let said = std::process::Command::new(program).arg("-version").output();
+        let said = String::from_utf8(said.expect("installed").stdout).expect("UTF-8");
+        let version = said.split_whitespace().nth(2).expect("a version");
+        assert_eq!(found["fields"][program], version, "{found}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_is_69() {
     let dead = dead_port();

@@ -62,7 +62,8 @@ fn without_sentences(tree: &str) -> String {
     tree.lines().map(shorter).collect()
 }
 
-const TREE: &str = "\
+/// The README shows a part of it.
+pub(crate) const TREE: &str = "\
 trace <id 1> sapari-cli
 publish analyze_project [producer]
 └─ taskiq.analyze_project [consumer] @sapari-analysis  taskiq.attempt=1 taskiq.outcome=done

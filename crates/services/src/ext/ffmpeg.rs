@@ -51,6 +51,7 @@ pub use proxy::ProxyJob;
 pub use render::CutJob;
 pub use silence::SilenceSettings;
 pub use source::MediaSource;
+pub use version::Versions;
 pub use web::{Stream, WebPlan};
 
 /// The container formats read. Playlists and lists of files are not among them: an upload must
@@ -82,7 +83,7 @@ pub struct Ffmpeg {
 struct Tools {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
-    version: OnceCell<String>,
+    versions: OnceCell<Versions>,
 }
 
 impl Ffmpeg {
@@ -99,31 +100,29 @@ impl Ffmpeg {
         let tools = Tools {
             ffmpeg,
             ffprobe,
-            version: OnceCell::new(),
+            versions: OnceCell::new(),
         };
         Self {
             tools: Arc::new(tools),
         }
     }
 
-    /// Runs each program once, the first time, and gives the version ffmpeg gives itself, such as
-    /// `7.1.5-0+deb13u1`. Makes no span: it is meant for the start of a process.
+    /// Runs each program once, the first time, and gives the versions they give themselves. Makes no span: it is meant for the start of a process.
     ///
     /// # Errors
     ///
     /// [`MediaError::Process`] if either is missing or does not run.
-    pub async fn check(&self) -> Result<&str, MediaError> {
+    pub async fn check(&self) -> Result<&Versions, MediaError> {
         let versions = async {
             let Tools {
                 ffmpeg, ffprobe, ..
             } = &*self.tools;
-            let (version, _) = tokio::try_join!(version::of(ffmpeg), version::of(ffprobe))?;
-            Ok(version)
+            let (ffmpeg, ffprobe) = tokio::try_join!(version::of(ffmpeg), version::of(ffprobe))?;
+            Ok(Versions { ffmpeg, ffprobe })
         };
         // Boxed: it is awaited once, and its callers' futures need not have room for two processes.
         let versions = Box::pin(versions);
-        let version = self.tools.version.get_or_try_init(|| versions).await;
-        version.map(String::as_str)
+        self.tools.versions.get_or_try_init(|| versions).await
     }
 
     fn ffmpeg(&self) -> ChildProcess {

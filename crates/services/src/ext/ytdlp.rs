@@ -4,6 +4,8 @@
 //! yt-dlp no way to the network but a gate that asks the address rule, no configuration, no
 //! plugins, no cookies and no cache of the user, and takes one film of a page, never a list.
 
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::ffi::OsString;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ffmpeg::ClipCall;
 use super::http::{FetchError, FetchJob, Gate, Http};
-use crate::process::{ChildProcess, ProcessError};
+use crate::process::{ChildProcess, ProcessError, VERSION_MEMORY, VERSION_WITHIN};
 
 pub use words::PageError;
 use words::sorted;
@@ -63,6 +65,7 @@ impl Ytdlp {
     pub async fn check(&self) -> Result<&str, ProcessError> {
         let version = async {
             let run = ChildProcess::new(&self.tool.program).arg("--version");
+            let run = run.memory(VERSION_MEMORY).within(VERSION_WITHIN);
             let said = run.collect(&CancellationToken::new(), MAX_VERSION).await?;
             Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
         };
@@ -229,36 +232,5 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PageEr
             path: path.to_owned(),
             source,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_a_fraction_where_the_whole_is_known() {
-        assert_eq!(fraction("PROGRESS:512:1024"), Some(0.5));
-        assert_eq!(fraction("PROGRESS:2048:1024"), Some(1.0));
-        for line in [
-            "PROGRESS:512:NA",
-            "PROGRESS:1:0",
-            "[download] 50%",
-            "FILE:/a",
-        ] {
-            assert_eq!(fraction(line), None, "{line}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_is_never_an_option() {
-        let http = Http::new(Default::default(), Default::default());
-        let gate = http.gate().await.unwrap();
-        let options = options(&http, &gate, Path::new("/tmp/100%"));
-        assert!(options.iter().all(|option| option != "--"), "it ends them");
-        let output = options.last().unwrap();
-        assert_eq!(output, "--output=/tmp/100%%/page.%(ext)s");
-        let proxy = format!("--proxy={}", gate.url());
-        assert!(options.contains(&proxy.into()));
     }
 }

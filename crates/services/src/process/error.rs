@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use thiserror::Error;
@@ -45,6 +46,14 @@ pub enum ProcessError {
         program: String,
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// The program ran for longer than the caller allowed; it was killed.
+    #[error("`{program}` did not end within {limit:?}: it was stopped")]
+    TooSlow {
+        /// What was run.
+        program: String,
+        /// The limit.
+        limit: Duration,
     },
     /// The process could not be started, read or waited for.
     #[error("could not {doing} `{program}`: {source}")]
@@ -99,13 +108,71 @@ impl fmt::Display for Exit {
     }
 }
 
+/// The most that a sentence takes of what a program said: lines, and characters of each.
+const SAID_LINES: usize = 3;
+const SAID_CHARS: usize = 300;
+
+/// What ffmpeg writes after the lines that tell why.
+const TELLS_NOTHING: [&str; 3] = ["Conversion failed!", "Last message repeated", "Exiting"];
+
+/// The lines that tell something, from the last one to the first.
+pub(crate) fn telling(stderr: &str) -> impl Iterator<Item = &str> {
+    let lines = stderr.lines().rev().map(str::trim);
+    let tells = |line: &&str| {
+        let nothing = TELLS_NOTHING.iter().any(|words| line.starts_with(words));
+        !line.is_empty() && !nothing
+    };
+    lines.filter(tells)
+}
+
 fn said(stderr_tail: &str) -> String {
-    match stderr_tail
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-    {
-        Some(line) => format!(": {}", line.trim()),
-        None => String::new(),
+    let mut lines: Vec<&str> = Vec::new();
+    for line in telling(stderr_tail) {
+        if lines.len() == SAID_LINES {
+            break;
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.into_iter().rev().map(short).collect();
+    format!(": {}", lines.join("; "))
+}
+
+fn short(line: &str) -> String {
+    match line.char_indices().nth(SAID_CHARS) {
+        Some((end, _)) => format!("{}..", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_that_tell_something_are_given() {
+        let long = "\u{e4}".repeat(SAID_CHARS + 1);
+        let cut = format!(": {}..", "\u{e4}".repeat(SAID_CHARS));
+        let table = [
+            ("", ""),
+            (" \n\n", ""),
+            ("Conversion failed!\n", ""),
+            ("one\ntwo\n", ": one; two"),
+            ("one\ntwo\nthree\nfour\n", ": two; three; four"),
+            ("full\nfull\r\nfull\nout: full\n", ": full; out: full"),
+            (
+                "[out#0 @ 0x5] could not write\nout.mp4: No space left on device\n\n    Last message repeated 3 \
+                 times\nConversion failed!\n",
+                ": [out#0 @ 0x5] could not write; out.mp4: No space left on device",
+            ),
+            (&long, &cut),
+        ];
+        for (stderr, expected) in table {
+            assert_eq!(said(stderr), expected, "{stderr:?}");
+        }
     }
 }

@@ -93,7 +93,7 @@ async fn a_failure_tells_code_and_last_words() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`sh` failed with exit code 3: https://h/k?[redacted]"
+        "`sh` failed with exit code 3: first; https://h/k?[redacted]"
     );
     assert!(!format!("{error:?}").contains("s3cret"));
 }
@@ -208,6 +208,23 @@ async fn a_process_has_the_memory_and_the_variables_that_it_is_given() {
         .unwrap()
         .unwrap_err();
     assert!(error.to_string().contains("memory"), "{error}");
+}
+
+#[tokio::test]
+async fn what_runs_too_long_is_killed_with_its_group() {
+    let scratch = scratch();
+    let fifo = fifo(&scratch).await;
+    let all_gone = closed(&fifo);
+    let run = family(&fifo, "trap '' TERM").within(Duration::from_millis(300));
+    let never = CancellationToken::new();
+    let error = timeout(BOUND, run.run(&never, |_| {})).await.unwrap();
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`sh` did not end within 300ms: it was stopped"
+    );
+    timeout(BOUND, all_gone).await.unwrap().unwrap();
+    let soon = sh("echo done").within(BOUND).collect(&never, 100).await;
+    assert_eq!(soon.unwrap().stdout, b"done\n");
 }
 
 #[tokio::test]

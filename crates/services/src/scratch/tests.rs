@@ -5,26 +5,66 @@ use std::time::SystemTime;
 
 use super::*;
 
+/// A script in a scratch directory, for tests that need a program of a kind.
+pub(crate) fn executable(scratch: &Scratch, name: &str, script: &str) -> PathBuf {
+    let path = scratch.path(name).unwrap();
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// How often two threads are let race.
+const RACES: usize = 300;
+
 #[test]
-fn only_what_is_old_and_locked_by_nobody_is_swept() {
+fn what_is_ours_and_locked_by_nobody_is_swept_at_once() {
     let root = Scratch::new(&std::env::temp_dir(), "sweep-test").unwrap();
     let running = Scratch::new(root.dir(), "running").unwrap();
-    let long_ago = SystemTime::now() - 2 * AT_LEAST;
-    let left = |name: &str, changed: SystemTime| {
+    let left = |name: &str| {
         let dir = root.dir().join(name);
         std::fs::create_dir(&dir).unwrap();
-        File::open(&dir).unwrap().set_modified(changed).unwrap();
         dir
     };
-    let ours = |label: &str| format!("{label}-{}", Uuid::now_v7());
-    let old = left(&ours("render"), long_ago);
-    let new = left(&ours("render"), SystemTime::now());
-    let not_ours = left("somebody-elses", long_ago);
+    let killed = left(&format!("render-{}", Uuid::now_v7()));
+    let not_ours = [
+        left("somebody-elses"),
+        left(&format!("render-{}", Uuid::new_v4())),
+        left(&Uuid::now_v7().to_string()),
+    ];
+    std::fs::write(killed.join("export.mp4.part"), b"half").unwrap();
+    // Its owner lives, however long it has run.
     let handle = File::open(running.dir()).unwrap();
-    handle.set_modified(long_ago).unwrap();
+    handle.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     assert_eq!(Scratch::sweep(root.dir()).unwrap(), 1);
-    assert!(!old.exists() && new.exists() && not_ours.exists());
-    assert!(running.dir().exists(), "its owner lives");
+    assert!(!killed.exists() && running.dir().exists());
+    for dir in not_ours {
+        assert!(dir.exists(), "{}", dir.display());
+    }
+}
+
+#[test]
+fn what_is_made_while_others_sweep_is_never_theirs() {
+    let root = Scratch::new(&std::env::temp_dir(), "race").unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    Scratch::sweep(root.dir()).unwrap();
+                }
+            });
+        }
+        let raced = std::panic::catch_unwind(|| {
+            for race in 0..RACES {
+                let scratch = Scratch::new(root.dir(), "raced").unwrap();
+                let file = scratch.path("clip.mp4").unwrap();
+                std::fs::write(&file, b"ours").unwrap();
+                assert!(file.exists(), "race {race}");
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        raced.unwrap();
+    });
 }
 
 #[test]
@@ -61,7 +101,7 @@ fn the_directory_of_a_message_is_swept_after_hours() {
         scratch.dir().to_owned()
     };
     let old = left("old", SystemTime::now() - OF_USE);
-    let new = left("new", SystemTime::now() - 2 * AT_LEAST);
+    let new = left("new", SystemTime::now() - OF_USE / 2);
     assert_eq!(Scratch::sweep(root.dir()).unwrap(), 1);
     assert!(!old.exists() && new.exists());
 }

@@ -18,7 +18,7 @@ pub async fn analyze_project(
 ) -> TaskResult<Analysis> {
     let pipeline = analysis(listener.budget);
     let tools = Tools {
-        scratch: listener.media.scratch("analysis")?,
+        scratch: listener.media.scratch("analysis").await?,
         listener,
     };
     let report = pipeline.run_reported(&cx, tools, args.clone()).await;

@@ -24,7 +24,7 @@ pub(crate) struct Edit {
 }
 
 impl Edit {
-    pub(crate) fn of(
+    pub(crate) async fn of(
         (media, cx): (Media, TaskContext),
         asset: Uuid,
         (from, to): (&str, &str),
@@ -35,7 +35,7 @@ impl Edit {
             return Err(TaskError::permanent(reason));
         }
         Ok(Self {
-            scratch: media.scratch("asset-edit")?,
+            scratch: media.scratch("asset-edit").await?,
             media,
             asset,
             from: from.to_owned(),

@@ -19,7 +19,7 @@ pub async fn trim_asset(
     State(media): State<Media>,
 ) -> TaskResult<StoredRecording> {
     let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys)?;
+    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
     let (source, probe) = edit.probed().await?;
     let keep = [stretch(args.from_us, args.to_us, probe.duration)?];
     let job = CutJob {
@@ -47,7 +47,7 @@ pub async fn extract_audio(
     State(media): State<Media>,
 ) -> TaskResult<StoredRecording> {
     let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys)?;
+    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
     let (source, probe) = edit.probed().await?;
     let format = match args.format {
         AudioFormat::M4a => SoundFormat::M4a,
@@ -83,7 +83,7 @@ pub async fn normalize_image(
         return Err(TaskError::permanent(reason));
     }
     let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys)?;
+    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
     let job = PictureJob {
         file: &edit.fetched().await?,
         to: &edit.made()?,

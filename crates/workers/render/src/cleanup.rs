@@ -81,6 +81,7 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
+    use sapari_runtime::error::ErrorKind;
     use sapari_runtime::pipeline::Alone;
     use sapari_services::Scratch;
 
@@ -133,6 +134,28 @@ mod tests {
         assert_eq!(cleaned, expected);
         assert!(old.iter().all(|key| !root.dir().join(key).exists()));
         assert!(others.iter().all(|(key, _)| root.dir().join(key).exists()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_deleted_on_the_day_that_it_is_written() {
+        let root = Scratch::new(&std::env::temp_dir(), "cleanup-days").unwrap();
+        let storage = Storage::open(&format!("file://{}", root.dir().display())).unwrap();
+        let key = format!("exports/{}.mp4", Uuid::from_u128(1));
+        put(root.dir(), &key, 1);
+        let alone = Alone::new();
+        let clean = async |keep_days| {
+            let ffmpeg = sapari_services::Ffmpeg::in_path();
+            let media = Media::new(ffmpeg, storage.clone(), root.dir().to_owned());
+            let cx = alone.cx::<CleanupExpiredExports>();
+            cleanup_expired_exports(CleanupExpiredExports { keep_days }, cx, State(media)).await
+        };
+        let refused = clean(0).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Permanent);
+        assert!(refused.sentence().contains("give 1 or more"));
+        assert_eq!(clean(2).await.unwrap().deleted, 0);
+        assert!(root.dir().join(&key).exists());
+        assert_eq!(clean(1).await.unwrap().deleted, 1);
+        assert!(!root.dir().join(&key).exists());
     }
 
     #[tokio::test]

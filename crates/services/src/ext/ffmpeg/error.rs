@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::MediaSource;
 use crate::ext::storage::StorageError;
-use crate::process::ProcessError;
+use crate::process::{ProcessError, telling};
 
 /// Why ffmpeg gave no result.
 #[derive(Debug, Error)]
@@ -118,13 +118,7 @@ const UNSUPPORTED: [&str; 4] = [
 
 /// The line that names the fatal error. Earlier ones may be warnings about damage ffmpeg got over.
 fn last_words(stderr: &str) -> &str {
-    let telling = |line: &&str| !line.is_empty() && *line != "Conversion failed!";
-    stderr
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(telling)
-        .unwrap_or_default()
+    telling(stderr).next().unwrap_or_default()
 }
 
 /// A line without the `[mov @ 0x5557f418f5c0]` of who said it.

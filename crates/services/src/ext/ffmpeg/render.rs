@@ -147,7 +147,7 @@ impl Ffmpeg {
         graph: &'a Graph,
         to: &Path,
     ) -> Result<Script<'a>, MediaError> {
-        let option = version::graph_file_option(self.check().await?);
+        let option = version::graph_file_option(&self.check().await?.ffmpeg);
         let script = Script::of(graph, to, option);
         script.write().await?;
         Ok(script)

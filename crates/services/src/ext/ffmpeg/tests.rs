@@ -3,6 +3,7 @@
 //! It deliberately fails where ffmpeg is missing: a skipped test would look like a passed one.
 
 mod cancel;
+mod limits;
 mod looks;
 mod reading;
 mod sample;

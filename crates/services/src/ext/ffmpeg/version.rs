@@ -7,13 +7,23 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::MediaError;
-use crate::process::ChildProcess;
+use crate::process::{ChildProcess, VERSION_MEMORY, VERSION_WITHIN};
 
 const MAX_OUTPUT: usize = 64 * 1024;
+
+/// What ffmpeg and ffprobe call themselves, such as `7.1.5-0+deb13u1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// Of ffmpeg.
+    pub ffmpeg: String,
+    /// Of ffprobe.
+    pub ffprobe: String,
+}
 
 /// Runs `program -version`.
 pub(super) async fn of(program: &Path) -> Result<String, MediaError> {
     let run = ChildProcess::new(program).arg("-version");
+    let run = run.memory(VERSION_MEMORY).within(VERSION_WITHIN);
     let output = run.collect(&CancellationToken::new(), MAX_OUTPUT).await?;
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }

@@ -45,6 +45,8 @@ pub struct Endpoint {
     key: Option<HeaderValue>,
     http: Client,
     place: String,
+    /// Less than what a call may take by itself.
+    patience: Option<Duration>,
 }
 
 /// A status, with the code that the endpoint gave beside it.
@@ -96,7 +98,17 @@ impl Endpoint {
             http: client()?,
             base,
             place,
+            patience: None,
         })
+    }
+
+    /// With less time for each call than it would have by itself: half an hour to hear, three minutes to answer.
+    #[must_use]
+    pub fn patient_for(self, most: Duration) -> Self {
+        Self {
+            patience: Some(most),
+            ..self
+        }
     }
 
     /// Host and port.
@@ -107,7 +119,8 @@ impl Endpoint {
 
     /// Posts, and returns the body of a yes.
     pub(super) async fn post(&self, call: Call<'_>) -> Result<Vec<u8>, ModelError> {
-        let (within, cancel) = (call.within, call.cancel);
+        let (most, cancel) = (self.patience.unwrap_or(call.within), call.cancel);
+        let within = most.min(call.within);
         let late = |_| self.no_answer(format!("not within {within:?}"));
         tokio::select! {
             biased;

@@ -120,8 +120,10 @@ async fn a_missing_ffmpeg_says_what_to_do() {
 #[tokio::test]
 async fn it_knows_its_version() {
     let ffmpeg = ffmpeg().await;
-    let version = ffmpeg.check().await.unwrap();
-    assert!(version.contains(|c: char| c.is_ascii_digit()));
+    let Versions { ffmpeg, ffprobe } = ffmpeg.check().await.unwrap();
+    for version in [ffmpeg, ffprobe] {
+        assert!(version.contains(|c: char| c.is_ascii_digit()), "{version}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub(crate) struct Proxy {
 struct State {
     /// How many connections there have been.
     accepted: u64,
+    /// How many there are now.
+    standing: u64,
     /// Of these, so many of the first are cut.
     cut: u64,
     /// And in so many of the first, everything vanishes.
@@ -51,6 +53,7 @@ impl Proxy {
         let port = listener.local_addr().expect("bound").port();
         let state = Arc::new(watch::Sender::new(State {
             accepted: 0,
+            standing: 0,
             cut: 0,
             half_open: 0,
             open: true,
@@ -68,6 +71,16 @@ impl Proxy {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.state.borrow().accepted
+    }
+
+    /// How many connections stand, as far as both ends have said.
+    pub(crate) fn standing(&self) -> u64 {
+        self.state.borrow().standing
     }
 
     /// Cuts every connection; new ones pass.
@@ -115,8 +128,18 @@ async fn accept(listener: TcpListener, target: String, state: Arc<watch::Sender<
     loop {
         let (client, _) = listener.accept().await.expect("a listening socket accepts");
         if state.borrow().open {
-            state.send_modify(|state| state.accepted += 1);
-            connections.spawn(pass(client, target.clone(), state.subscribe()));
+            state.send_modify(|state| {
+                state.accepted += 1;
+                state.standing += 1;
+            });
+            let (passing, ended) = (
+                pass(client, target.clone(), state.subscribe()),
+                Arc::clone(&state),
+            );
+            connections.spawn(async move {
+                passing.await;
+                ended.send_modify(|state| state.standing -= 1);
+            });
         }
     }
 }

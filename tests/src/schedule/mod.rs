@@ -8,3 +8,4 @@ mod fleet;
 mod gallery;
 mod many;
 mod once;
+mod standby;

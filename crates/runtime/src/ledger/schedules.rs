@@ -17,6 +17,8 @@ pub struct Leader {
     pub who: String,
     /// The number of its lead: larger than those of all before it.
     pub number: u64,
+    /// What is left of its lease. One that lives renews it long before it ends.
+    pub left: Duration,
 }
 
 /// What is written of entries.

@@ -8,6 +8,7 @@ mod fire;
 mod lead;
 mod planner;
 mod scheduler;
+mod standby;
 mod state_file;
 mod timetable;
 mod when;

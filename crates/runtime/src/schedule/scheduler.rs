@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use sapari_telemetry::ScheduleMetrics;
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::entry::{BadEntry, Entry, Overlap};
 use super::fire::Gun;
 use super::lead::{Ended, Lead};
+use super::standby::Standby;
 use super::timetable::Timetable;
 use super::written::{FindQueue, WrittenEntry};
 use crate::broker::{Baton, Broker};
@@ -24,8 +25,8 @@ use crate::worker::name_of_process;
 
 /// How long a leader that says nothing still counts as one, for those who ask. Who fires is the baton's to say.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
-/// How often one that stands by tries to get the baton.
-const TRY_EVERY: Duration = Duration::from_millis(500);
+/// How often one that stands by looks whether somebody leads.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A scheduler that has not started.
 pub struct Scheduler {
@@ -109,26 +110,53 @@ impl Scheduler {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut baton = self.broker.baton();
-        let mut tries = interval(TRY_EVERY);
-        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut standby = Standby::default();
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = tries.tick() => {}
+                _ = looks.tick() => {}
             }
             let taken = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                taken = baton.take() => taken,
+                taken = self.try_to_lead(&mut *baton, &mut standby) => taken,
             };
             match taken {
                 Ok(true) => self.lead(&mut *baton, &shutdown).await,
-                Ok(false) => self.stand(Stand::By),
-                Err(error) => self.stand(Stand::Away(error.to_string())),
+                Ok(false) => self.stand(self.by()),
+                Err(ended) => self.stand(Stand::Away(ended.to_string())),
             }
         }
         baton.let_go().await;
+    }
+
+    /// Whether it got the baton. Without the book it could not lead, and does not try.
+    async fn try_to_lead(
+        &self,
+        baton: &mut dyn Baton,
+        standby: &mut Standby,
+    ) -> Result<bool, Ended> {
+        let leader = self.book.leader().await?;
+        if !standby.tries(leader.as_ref(), &self.who, Instant::now()) {
+            return Ok(false);
+        }
+        let taken = baton.take().await?;
+        match taken {
+            true => *standby = Standby::default(),
+            false => standby.was_refused(Instant::now()),
+        }
+        Ok(taken)
+    }
+
+    /// It would take over, if it can.
+    fn by(&self) -> Stand {
+        match self.broker.connections().up {
+            true => Stand::By,
+            false => Stand::Away("a connection to the broker is down".to_owned()),
+        }
     }
 
     async fn lead(&self, baton: &mut dyn Baton, shutdown: &CancellationToken) {
@@ -136,15 +164,20 @@ impl Scheduler {
             Ok(mut lead) => {
                 tracing::info!(lead = lead.number(), "this scheduler leads");
                 let ended = lead.run(shutdown).await;
+                let number = lead.number();
+                // Whoever sees that nobody leads shall find the baton free.
+                baton.let_go().await;
                 if ended.is_ok() {
                     // Without it, the lease ends it.
-                    let _ = self.book.give_up_lead(lead.number()).await;
+                    let _ = self.book.give_up_lead(number).await;
                 }
                 ended
             }
-            Err(ended) => Err(ended),
+            Err(ended) => {
+                baton.let_go().await;
+                Err(ended)
+            }
         };
-        baton.let_go().await;
         match ended {
             Ok(()) => {}
             Err(Ended::Deposed) => self.stand(Stand::By),

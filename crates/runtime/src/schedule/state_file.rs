@@ -112,14 +112,18 @@ fn replace(path: &Path, state: &State) -> std::io::Result<()> {
 
 #[async_trait]
 impl Schedules for StateFile {
-    async fn take_lead(&self, who: &str, _lease: Duration) -> Result<u64, LedgerError> {
+    async fn take_lead(&self, who: &str, lease: Duration) -> Result<u64, LedgerError> {
         let number = self.write(|state| {
             state.leads += 1;
             state.leads
         });
         let number = number.await?;
         let who = who.to_owned();
-        self.book().leader = Some(Leader { who, number });
+        self.book().leader = Some(Leader {
+            who,
+            number,
+            left: lease,
+        });
         Ok(number)
     }
 

@@ -173,15 +173,14 @@ impl Baton for RabbitBaton {
         let name = self.names.baton();
         self.connected().await?;
         let connection = self.connection.as_ref().expect("it is connected");
-        match self.answer(claim(connection, &name)).await {
-            Ok(channel) => self.channel = channel,
-            Err(error) => {
-                // Whatever it was: the next try begins with a new one.
-                self.let_go().await;
-                return Err(error);
-            }
+        let claimed = self.answer(claim(connection, &name)).await;
+        if let Ok(Some(channel)) = claimed {
+            self.channel = Some(channel);
+            return Ok(true);
         }
-        Ok(self.channel.is_some())
+        // The next try begins with a new one: the number of a channel that was refused is not given out again.
+        self.let_go().await;
+        claimed.map(|_| false)
     }
 
     fn is_held(&self) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tokio::time::timeout;
 
 use super::{LONG, PATIENCE, SHORT, unique};
-use crate::ledger::{Leader, Ledger};
+use crate::ledger::Ledger;
 use crate::schedule::{Known, Tick};
 
 pub(super) async fn exercise(ledger: &dyn Ledger) {
@@ -25,19 +25,24 @@ fn known(last: i64) -> Known {
 
 async fn a_lead_is_numbered_and_ends(ledger: &dyn Ledger) {
     let first = ledger.take_lead("a", LONG).await.expect("answers");
-    let leader = |who: &str, number| {
-        let who = who.to_owned();
-        Some(Leader { who, number })
+    let leads = async |who: &str, number| {
+        let leader = ledger.leader().await.expect("answers");
+        let leader = leader.expect("somebody leads");
+        assert_eq!((leader.who.as_str(), leader.number), (who, number));
+        leader.left
     };
-    assert_eq!(ledger.leader().await.expect("answers"), leader("a", first));
+    let left = leads("a", first).await;
+    assert!(left <= LONG && left > LONG / 2, "{left:?}");
     let second = ledger.take_lead("b", LONG).await.expect("answers");
     assert!(second > first, "{second} after {first}");
     let kept = ledger.keep_lead("a", first, LONG).await.expect("answers");
     assert_eq!(kept, None, "b has taken it");
     ledger.give_up_lead(first).await.expect("answers");
-    assert_eq!(ledger.leader().await.expect("answers"), leader("b", second));
+    leads("b", second).await;
     let kept = ledger.keep_lead("b", second, SHORT).await.expect("answers");
     assert!(kept.is_some());
+    let left = ledger.leader().await.expect("answers").map(|it| it.left);
+    assert!(left.is_none_or(|left| left <= SHORT), "{left:?}");
     let ending = async {
         while ledger.leader().await.expect("answers").is_some() {
             tokio::time::sleep(SHORT).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::MemoryLedger;
 use super::pages::Kept;
@@ -22,7 +23,12 @@ pub(super) struct Page {
 impl Page {
     fn lead(&mut self, who: &str, number: u64, lease: Duration) {
         let who = who.to_owned();
-        self.leader = Some(Kept::for_long(Leader { who, number }, lease));
+        let leader = Leader {
+            who,
+            number,
+            left: lease,
+        };
+        self.leader = Some(Kept::for_long(leader, lease));
     }
 }
 
@@ -59,7 +65,14 @@ impl Schedules for MemoryLedger {
 
     async fn leader(&self) -> Result<Option<Leader>, LedgerError> {
         let pages = self.lock();
-        Ok(pages.schedules.leader.as_ref().and_then(Kept::get).cloned())
+        let Some(kept) = &pages.schedules.leader else {
+            return Ok(None);
+        };
+        let left = kept.until.saturating_duration_since(Instant::now());
+        Ok(kept.get().map(|leader| Leader {
+            left,
+            ..leader.clone()
+        }))
     }
 
     async fn settle_ticks(

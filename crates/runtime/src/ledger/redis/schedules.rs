@@ -97,14 +97,16 @@ impl Schedules for RedisLedger {
     }
 
     async fn leader(&self) -> Result<Option<Leader>, LedgerError> {
-        let mut commands = redis::pipe();
-        commands.cmd("GET").arg(self.schedule_key("leader"));
-        let (leader,): (Option<String>,) = self.line.run(&commands).await?;
+        let (mut commands, key) = (redis::pipe(), self.schedule_key("leader"));
+        commands.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+        let (leader, left): (Option<String>, i64) = self.line.run(&commands).await?;
         Ok(leader.and_then(|text| {
             let (number, who) = text.split_once(' ')?;
             Some(Leader {
                 who: who.to_owned(),
                 number: number.parse().ok()?,
+                // Negative when it ended between the two commands.
+                left: Duration::from_millis(u64::try_from(left).unwrap_or(0)),
             })
         }))
     }

@@ -9,3 +9,4 @@ mod gallery;
 mod many;
 mod once;
 mod standby;
+mod without_redis;

@@ -36,7 +36,9 @@ async fn until_state(scheduler: &Process, wanted: &str) {
 /// How many log lines have this message.
 fn said(ended: &Ended, message: &str) -> usize {
     let lines = ended.stderr.iter();
-    lines.filter(|line| json(line)["message"] == message).count()
+    lines
+        .filter(|line| json(line)["message"] == message)
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +59,8 @@ async fn beside_a_leader_the_broker_is_left_alone_and_after_it_is_taken_at_once(
     let standby = space.start("sapari-scheduler", &[]);
     until_state(&standby, "stands by").await;
     let from = now() / 1000;
-    let seconds = |many: i64| gallery.until(move |shots| shots.keys().any(|(_, tick)| *tick >= from + many));
+    let seconds =
+        |many: i64| gallery.until(move |shots| shots.keys().any(|(_, tick)| *tick >= from + many));
     within("five seconds of ticks", seconds(5)).await;
     assert_eq!(proxy.accepted(), USUAL, "it tried although somebody leads");
 
@@ -65,8 +68,15 @@ async fn beside_a_leader_the_broker_is_left_alone_and_after_it_is_taken_at_once(
     let ended = now();
     within("the other's lead", until_state(&standby, "leads")).await;
     let took = now() - ended;
-    assert!(took < 2_000, "it saw within half a second that nobody leads: {took} ms");
-    assert_eq!(proxy.accepted(), USUAL + 1, "and its first try was the last");
+    assert!(
+        took < 2_000,
+        "it saw within half a second that nobody leads: {took} ms"
+    );
+    assert_eq!(
+        proxy.accepted(),
+        USUAL + 1,
+        "and its first try was the last"
+    );
     within("its ticks", seconds(5 + 4)).await;
     assert!(gallery.shots().values().all(|times| times.len() == 1));
     standby.signal(Signal::SIGTERM);

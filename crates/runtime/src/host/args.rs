@@ -102,7 +102,7 @@ fn servers(app: &'static str) -> [Arg; 3] {
 }
 
 fn state_file(app: &str) -> Arg {
-    let help = "Keep state in this file instead of Redis, for a single scheduler; entries that watch their earlier run need Redis";
+    let help = "Keep state in this file instead of Redis, for a single scheduler; whether an earlier run goes on is not known then";
     let arg = Arg::new(STATE_FILE).long(STATE_FILE).value_name("PATH");
     let arg = arg.value_parser(clap::value_parser!(std::path::PathBuf));
     arg.env(variable(app, STATE_FILE))

@@ -146,7 +146,7 @@ async fn schedule_until(
         .map_err(|error| Exit::Software.because(&error))?
         .vitals(vitals.clone());
     let scheduler = match book {
-        Some(book) => without_a_ledger(scheduler.book(book))?,
+        Some(book) => scheduler.book(book).without_ledger(),
         None => scheduler,
     };
     let ticking = (program.ticker)(scheduler.wake());
@@ -159,17 +159,6 @@ async fn schedule_until(
     };
     broker.close().await;
     ended
-}
-
-/// Refuses what it could not keep.
-fn without_a_ledger(scheduler: Scheduler) -> Result<Scheduler, Failure> {
-    match scheduler.needs_ledger().as_slice() {
-        [] => Ok(scheduler),
-        entries => Err(Exit::Usage.with(format!(
-            "--{STATE_FILE} cannot say whether an earlier run goes on, and {} must know; give --result-url a Redis",
-            entries.join(", ")
-        ))),
-    }
 }
 
 fn explain(service: &str, entries: &[Entry], now: Tick) -> String {

@@ -28,6 +28,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(5);
 /// How often one that stands by looks whether somebody leads.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What is said of entries that ask for what cannot be known.
+const NOT_KNOWN: &str = "without Redis nobody knows whether an earlier run goes on: these entries are fired although one may";
+
 /// A scheduler that has not started.
 pub struct Scheduler {
     pub(super) who: String,
@@ -39,6 +42,8 @@ pub struct Scheduler {
     pub(super) wake: Arc<Notify>,
     find: FindQueue,
     vitals: Vitals,
+    /// Nobody can say whether an earlier run goes on.
+    blind: bool,
 }
 
 impl Scheduler {
@@ -69,6 +74,7 @@ impl Scheduler {
             wake: Arc::default(),
             find,
             vitals: Vitals::new(),
+            blind: false,
         })
     }
 
@@ -79,11 +85,24 @@ impl Scheduler {
         self
     }
 
-    /// The entries of its timetable that need to know whether an earlier run goes on: what only a ledger that workers share can say.
+    /// Has no ledger that it shares with workers, so that nobody can say whether an earlier run of an entry goes on: every entry
+    /// is fired as if its overlap were [`Overlap::Allow`]. Says so, once for the timetable, and for an added entry when it is read.
     #[must_use]
-    pub fn needs_ledger(&self) -> Vec<&str> {
-        let needs = |entry: &&Entry| entry.overlap != Overlap::Allow;
-        self.entries.iter().filter(needs).map(Entry::id).collect()
+    pub fn without_ledger(mut self) -> Self {
+        self.blind = true;
+        let entries = std::mem::take(&mut self.entries);
+        let mut asked = Vec::new();
+        for entry in entries {
+            if entry.overlap != Overlap::Allow {
+                asked.push(entry.id.clone());
+            }
+            self.entries.push(entry.overlap(Overlap::Allow));
+        }
+        if !asked.is_empty() {
+            let entries = asked.join(", ");
+            tracing::warn!(entries, "{NOT_KNOWN}");
+        }
+        self
     }
 
     /// Goes by another clock.
@@ -189,7 +208,12 @@ impl Scheduler {
         if self.entries.iter().any(|entry| entry.id() == id) {
             return Err(BadEntry::Twice(id.to_owned()));
         }
-        WrittenEntry::read(id, json)?.entry(id, self.find)
+        let entry = WrittenEntry::read(id, json)?.entry(id, self.find)?;
+        if !self.blind || entry.overlap == Overlap::Allow {
+            return Ok(entry);
+        }
+        tracing::warn!(entries = id, "{NOT_KNOWN}");
+        Ok(entry.overlap(Overlap::Allow))
     }
 
     pub(super) fn note_lead(&self, number: u64, next: Option<i64>, entries: usize) {

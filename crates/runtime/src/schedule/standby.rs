@@ -91,6 +91,9 @@ mod tests {
         assert_eq!(tried, [0, 2, 6, 14, 24, 34]);
         let later = begun + Duration::from_secs(21);
         assert!(!standby.tries(leader(0).as_ref(), "me", later));
-        assert!(standby.tries(None, "me", later), "a leader that lived and ended is another one");
+        assert!(
+            standby.tries(None, "me", later),
+            "a leader that lived and ended is another one"
+        );
     }
 }

@@ -1,8 +1,12 @@
-//! Schedules in a file, for one scheduler without a Redis: where its ticks are settled, and what was added, outlive it. That only one
-//! uses the file is the baton's doing, as long as they share a broker. Each write replaces the file whole, so a crash leaves the old one.
+//! Schedules in a file, for one scheduler without a Redis: where its ticks are settled, and what was added, outlive it. A lock on a file
+//! beside it, which ends with the process however that ends, sees to it that only one uses it. Each write replaces the file whole, so
+//! that a crash leaves the old one. It does not tell others that somebody leads: who has the file is the one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +20,7 @@ use crate::error::BoxError;
 use crate::ledger::{Leader, LedgerError, Schedules, Written};
 
 /// What stands in the file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     leads: u64,
@@ -29,90 +33,181 @@ struct State {
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the state file {path} cannot be used; give another one, or move it away to begin anew")]
-pub struct BadStateFile {
-    path: String,
-    #[source]
-    source: BoxError,
+pub enum BadStateFile {
+    /// It cannot be read or written, or is none of ours.
+    #[error(
+        "the state file {path} cannot be used; give another one, or move it away to begin anew"
+    )]
+    Unusable {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// Another process has it.
+    #[error(
+        "the state file {path} is used by another scheduler: end that one first, or give this one a file of its own"
+    )]
+    InUse {
+        /// Which.
+        path: String,
+    },
 }
 
 /// Schedules in a file.
 pub struct StateFile {
     path: PathBuf,
-    // A std mutex: held for a few map operations and a small write, never across an await.
-    state: Arc<Mutex<Book>>,
+    // A std mutex: held for a few map operations, never across an await or a write.
+    book: Arc<Mutex<Book>>,
+    /// Held from the look at the state to the end of its write: of two changes, the second sees the first.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Default)]
 struct Book {
     state: State,
     /// Shown while the process lives; neither needs to outlive it.
     leader: Option<Leader>,
     posted: BTreeMap<String, String>,
+    /// Held as long as anything may be written.
+    _lock: File,
 }
 
 impl StateFile {
     /// Reads the file, or begins one that is not there yet.
     ///
     /// # Errors
-    /// [`BadStateFile`]: it cannot be read or written, or is none of ours.
+    /// [`BadStateFile`]: another process uses it, it cannot be read or written, or is none of ours.
     pub fn open(path: &Path) -> Result<Self, BadStateFile> {
-        let bad = |source: BoxError| BadStateFile {
-            path: path.display().to_string(),
+        let place = || path.display().to_string();
+        let bad = |source: BoxError| BadStateFile::Unusable {
+            path: place(),
             source,
         };
-        let state = match std::fs::read(path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| bad(error.into()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => State::default(),
-            Err(error) => return Err(bad(error.into())),
-        };
+        let lock = private().open(beside(path, ".lock"));
+        let lock = lock.map_err(|error| bad(error.into()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(BadStateFile::InUse { path: place() }),
+            Err(TryLockError::Error(error)) => return Err(bad(error.into())),
+        }
+        let state = read(path).map_err(bad)?.unwrap_or_default();
         // Whether it can be written is found out now, and not at the first tick.
         replace(path, &state).map_err(|error| bad(error.into()))?;
         let book = Book {
             state,
-            ..Book::default()
+            leader: None,
+            posted: BTreeMap::new(),
+            _lock: lock,
         };
         Ok(Self {
             path: path.to_owned(),
-            state: Arc::new(Mutex::new(book)),
+            book: Arc::new(Mutex::new(book)),
+            turn: Arc::default(),
         })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        looked_at(&self.book)
     }
 
     /// Changes it in memory and in the file: both or neither.
     async fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
-        let mut changed = self.book().state.clone();
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let before = self.book().state.clone();
+        let mut changed = before.clone();
         let answer = change(&mut changed);
-        let (path, state) = (self.path.clone(), changed.clone());
-        let written = tokio::task::spawn_blocking(move || replace(&path, &state)).await;
-        let unreachable = |source: BoxError| LedgerError {
+        if changed == before {
+            return Ok(answer);
+        }
+        let (path, book) = (self.path.clone(), Arc::clone(&self.book));
+        // It goes on to its end when nobody waits for it any more, and so does its turn.
+        let writing = tokio::task::spawn_blocking(move || {
+            replace(&path, &changed)?;
+            looked_at(&book).state = changed;
+            drop(turn);
+            Ok(())
+        });
+        self.answered(writing.await)?;
+        Ok(answer)
+    }
+
+    /// What stands in the file counts, where somebody has changed it: a copy that was put back, say.
+    async fn read_again(&self) -> Result<(), LedgerError> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (path, book) = (self.path.clone(), Arc::clone(&self.book));
+        let reading = tokio::task::spawn_blocking(move || {
+            if let Some(state) = read(&path)? {
+                looked_at(&book).state = state;
+            }
+            drop(turn);
+            Ok(())
+        });
+        self.answered(reading.await)
+    }
+
+    fn answered(
+        &self,
+        done: Result<Result<(), BoxError>, tokio::task::JoinError>,
+    ) -> Result<(), LedgerError> {
+        let source = match done {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(panicked) => panicked.into(),
+        };
+        Err(LedgerError {
             place: self.path.display().to_string(),
             source,
-        };
-        written
-            .map_err(|error| unreachable(error.into()))?
-            .map_err(|error| unreachable(error.into()))?;
-        self.book().state = changed;
-        Ok(answer)
+        })
+    }
+}
+
+fn looked_at(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn beside(path: &Path, ending: &str) -> OsString {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(ending);
+    beside
+}
+
+/// For its owner only: args of tasks stand in it.
+fn private() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
+/// What stands in the file; nothing when there is none.
+fn read(path: &Path) -> Result<Option<State>, BoxError> {
+    match std::fs::read(path) {
+        Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 fn replace(path: &Path, state: &State) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = std::fs::File::create(&beside)?;
-    serde_json::to_writer(&mut file, state)?;
-    file.flush()?;
-    file.sync_data()?;
-    std::fs::rename(beside, path)
+    let new = beside(path, ".new");
+    // One that a crash has left may be somebody else's to read.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = private().create_new(true).open(&new)?;
+    file.write_all(&serde_json::to_vec(state)?)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    // The new name is as durable as what it names.
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[async_trait]
 impl Schedules for StateFile {
     async fn take_lead(&self, who: &str, lease: Duration) -> Result<u64, LedgerError> {
+        self.read_again().await?;
         let number = self.write(|state| {
             state.leads += 1;
             state.leads
@@ -151,13 +246,16 @@ impl Schedules for StateFile {
         number: u64,
         settled: &[(String, Known)],
     ) -> Result<bool, LedgerError> {
-        if self.book().state.leads != number {
-            return Ok(false);
-        }
         let stored = |(id, known): &(String, Known)| (id.clone(), (known.last.seconds(), known.of));
         let stored: Vec<_> = settled.iter().map(stored).collect();
-        self.write(|state| state.settled.extend(stored)).await?;
-        Ok(true)
+        let settling = self.write(|state| {
+            let mine = state.leads == number;
+            if mine {
+                state.settled.extend(stored);
+            }
+            mine
+        });
+        settling.await
     }
 
     async fn settled_ticks(&self) -> Result<BTreeMap<String, Known>, LedgerError> {
@@ -224,6 +322,11 @@ mod tests {
         std::env::temp_dir().join(format!("schedule-{}.json", uuid::Uuid::new_v4()))
     }
 
+    fn tidy(path: &Path) {
+        std::fs::remove_file(path).expect("tidied up");
+        std::fs::remove_file(beside(path, ".lock")).expect("tidied up");
+    }
+
     fn known(last: i64) -> Known {
         Known {
             last: Tick::at(last),
@@ -253,7 +356,89 @@ mod tests {
             "an old lead"
         );
         assert!(after.remove_entry("x").await.expect("written"));
-        std::fs::remove_file(path).expect("tidied up");
+        tidy(&path);
+    }
+
+    #[tokio::test]
+    async fn changes_side_by_side_are_all_kept() {
+        let path = place();
+        let file = StateFile::open(&path).expect("a new file");
+        let ids: Vec<String> = (0..64).map(|number| format!("e{number}")).collect();
+        let adding = ids.iter().map(|id| file.add_entry(id, "{}"));
+        for added in futures_util::future::join_all(adding).await {
+            added.expect("written");
+        }
+        drop(file);
+        let file = StateFile::open(&path).expect("the same file");
+        let written = file.written().await.expect("read");
+        assert_eq!((written.added.len(), written.version), (64, 64));
+        tidy(&path);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_any_more_is_whole_before_the_next() {
+        let path = place();
+        let file = StateFile::open(&path).expect("a new file");
+        // As far as handing the write over, and dropped.
+        let _ = futures_util::poll!(&mut file.add_entry("dropped", "{}"));
+        file.pause_entry("last", true).await.expect("written");
+        let written = file.written().await.expect("read");
+        drop(file);
+        let again = StateFile::open(&path).expect("the same file");
+        assert_eq!(again.written().await.expect("read"), written);
+        assert!(written.added.contains_key("dropped") && written.paused.contains("last"));
+        tidy(&path);
+    }
+
+    #[tokio::test]
+    async fn a_lead_begins_with_what_stands_in_the_file() {
+        let (path, other) = (place(), place());
+        let lease = Duration::from_secs(5);
+        let file = StateFile::open(&path).expect("a new file");
+        let newer = StateFile::open(&other).expect("a new file");
+        let number = newer.take_lead("b", lease).await.expect("written");
+        let ticks = [("e".to_owned(), known(9))];
+        assert!(newer.settle_ticks(number, &ticks).await.expect("written"));
+        std::fs::copy(&other, &path).expect("put in its place");
+        assert_eq!(
+            file.take_lead("a", lease).await.expect("written"),
+            number + 1
+        );
+        let settled = file.settled_ticks().await.expect("read");
+        assert_eq!(
+            settled.get("e"),
+            Some(&known(9)),
+            "not the one from its start"
+        );
+        std::fs::remove_file(&path).expect("it was there");
+        assert_eq!(
+            file.take_lead("a", lease).await.expect("written"),
+            number + 2
+        );
+        assert!(path.is_file(), "one that is gone is written anew");
+        tidy(&path);
+        tidy(&other);
+    }
+
+    #[test]
+    fn a_file_has_one_user_and_no_reader() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = place();
+        std::fs::write(beside(&path, ".new"), "left by a crash").expect("written");
+        let first = StateFile::open(&path).expect("a new file");
+        let error = StateFile::open(&path).err().expect("refused");
+        assert!(matches!(error, BadStateFile::InUse { .. }), "{error:?}");
+        assert!(
+            error.to_string().contains("used by another scheduler"),
+            "{error}"
+        );
+        for file in [path.clone().into_os_string(), beside(&path, ".lock")] {
+            let mode = std::fs::metadata(file).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        drop(first);
+        StateFile::open(&path).expect("it is free");
+        tidy(&path);
     }
 
     #[test]
@@ -263,6 +448,6 @@ mod tests {
         let error = StateFile::open(&path).err().expect("refused");
         assert!(error.to_string().contains("cannot be used"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "my diary");
-        std::fs::remove_file(path).expect("tidied up");
+        tidy(&path);
     }
 }

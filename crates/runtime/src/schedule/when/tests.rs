@@ -114,6 +114,84 @@ fn clocks_put_back() {
     ]);
 }
 
+/// A list or a range in minutes or hours is no fixed time: the clock on the wall is followed.
+#[test]
+fn lists_and_ranges_where_clocks_jump() {
+    check(&[
+        Case {
+            why: "New York: of two times, none exists on 8 March, and neither is moved",
+            pattern: "0 0,30 2 * * *",
+            zone: "America/New_York",
+            after: "2026-03-08T00:00:00Z",
+            expected: &["03-09 02:00:00 -04:00", "03-09 02:30:00 -04:00"],
+        },
+        Case {
+            why: "of a list of hours, the one that does not exist is left out",
+            pattern: "0 30 1,2 * * *",
+            zone: "America/New_York",
+            after: "2026-03-08T00:00:00Z",
+            expected: &[
+                "03-08 01:30:00 -05:00",
+                "03-09 01:30:00 -04:00",
+                "03-09 02:30:00 -04:00",
+            ],
+        },
+        Case {
+            why: "a range that spans the jump",
+            pattern: "0 0 1-3 * * *",
+            zone: "America/New_York",
+            after: "2026-03-08T00:00:00Z",
+            expected: &[
+                "03-08 01:00:00 -05:00",
+                "03-08 03:00:00 -04:00",
+                "03-09 01:00:00 -04:00",
+            ],
+        },
+        Case {
+            why: "of a list of hours, the one that comes twice runs twice",
+            pattern: "0 30 1,3 * * *",
+            zone: "America/New_York",
+            after: "2026-11-01T00:00:00Z",
+            expected: &[
+                "11-01 01:30:00 -04:00",
+                "11-01 01:30:00 -05:00",
+                "11-01 03:30:00 -05:00",
+            ],
+        },
+    ]);
+}
+
+#[test]
+fn a_day_of_the_month_or_a_day_of_the_week() {
+    check(&[
+        Case {
+            why: "both are given: either is enough, as in every cron; 1 February 2026 is a Sunday",
+            pattern: "0 0 0 1 * MON",
+            zone: "UTC",
+            after: "2026-01-31T00:00:00Z",
+            expected: &[
+                "02-01 00:00:00 +00:00",
+                "02-02 00:00:00 +00:00",
+                "02-09 00:00:00 +00:00",
+            ],
+        },
+        Case {
+            why: "one of them is *: the other decides",
+            pattern: "0 0 0 1 * *",
+            zone: "UTC",
+            after: "2026-01-31T00:00:00Z",
+            expected: &["02-01 00:00:00 +00:00", "03-01 00:00:00 +00:00"],
+        },
+        Case {
+            why: "a plus before the day of the week: both; the next first that is a Monday",
+            pattern: "0 0 0 1 * +MON",
+            zone: "UTC",
+            after: "2026-01-31T00:00:00Z",
+            expected: &["06-01 00:00:00 +00:00", "02-01 00:00:00 +00:00"],
+        },
+    ]);
+}
+
 #[test]
 fn ends_of_months_and_leap_days() {
     check(&[

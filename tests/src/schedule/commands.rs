@@ -56,6 +56,27 @@ async fn entries_are_added_listed_paused_run_and_removed() {
         (&entry["state"], &entry["next"]),
         (&"paused".into(), &Value::Null)
     );
+    let kicked = schedule(&space, &["run-now", "often"]).await;
+    let id = kicked.only_line().to_owned();
+    assert!(id.starts_with("cron:often:now-"), "{id}");
+    // Paused or not: what is asked for by hand is done.
+    within(
+        "what was kicked",
+        gallery.until(|_| gallery.by_hand() == [id.clone()]),
+    )
+    .await;
+    let before = gallery.shots().len();
+    let resumed = schedule(&space, &["resume", "often"]).await;
+    assert_eq!(resumed.only_line(), "often is resumed");
+    let entry = listed(&space, "often").await.expect("listed");
+    assert_eq!(entry["state"], "on");
+    assert_ne!(entry["next"], Value::Null);
+    within(
+        "ticks again",
+        gallery.until(|shots| shots.len() > before + 1),
+    )
+    .await;
+    assert_eq!(gallery.by_hand().len(), 1, "once");
     let removed = schedule(&space, &["remove", "often"]).await;
     assert_eq!(removed.only_line(), "often is removed");
     assert_eq!(listed(&space, "often").await, None);

@@ -19,6 +19,8 @@ pub(super) type Shots = BTreeMap<(String, i64), Vec<i64>>;
 /// A consumer that writes down what it gets.
 pub(super) struct Gallery {
     shots: Arc<Mutex<Shots>>,
+    /// The ids of those that no clock has fired.
+    by_hand: Arc<Mutex<Vec<String>>>,
     count: watch::Receiver<usize>,
     reader: JoinHandle<()>,
 }
@@ -28,7 +30,8 @@ impl Gallery {
         let mut consumer = broker.consume(queue, AHEAD).await.expect("a consumer");
         let shots = Arc::new(Mutex::new(Shots::new()));
         let (sender, count) = watch::channel(0);
-        let written = Arc::clone(&shots);
+        let by_hand: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (written, noted) = (Arc::clone(&shots), Arc::clone(&by_hand));
         let reader = tokio::spawn(async move {
             while let Some(delivery) = consumer.next().await {
                 let now = now();
@@ -37,15 +40,23 @@ impl Gallery {
                     .get("task_id")
                     .expect("a header")
                     .into_owned();
-                let (entry, tick) = entry_and_tick(&id);
                 ack(delivery).await.expect("its channel stands");
-                let mut shots = written.lock().unwrap_or_else(PoisonError::into_inner);
-                shots.entry((entry, tick)).or_default().push(now);
+                match entry_and_tick(&id) {
+                    Some(shot) => {
+                        let mut shots = written.lock().unwrap_or_else(PoisonError::into_inner);
+                        shots.entry(shot).or_default().push(now);
+                    }
+                    None => noted
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(id),
+                }
                 sender.send_modify(|count| *count += 1);
             }
         });
         Self {
             shots,
+            by_hand,
             count,
             reader,
         }
@@ -55,6 +66,12 @@ impl Gallery {
     pub(super) fn shots(&self) -> Shots {
         let shots = self.shots.lock().unwrap_or_else(PoisonError::into_inner);
         shots.clone()
+    }
+
+    /// The ids of those that no clock has fired.
+    pub(super) fn by_hand(&self) -> Vec<String> {
+        let by_hand = self.by_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        by_hand.clone()
     }
 
     /// Waits until it is so, looking whenever something arrives.
@@ -72,11 +89,14 @@ impl Drop for Gallery {
     }
 }
 
-/// `cron:<entry>:<tick>`
-fn entry_and_tick(id: &str) -> (String, i64) {
-    let rest = id.strip_prefix("cron:").expect("fired by a schedule");
+/// `cron:<entry>:<tick>`; nothing for `cron:<entry>:now-<unique>`.
+fn entry_and_tick(id: &str) -> Option<(String, i64)> {
+    let rest = id.strip_prefix("cron:").expect("of an entry");
     let (entry, tick) = rest.rsplit_once(':').expect("an entry and a tick");
-    (entry.to_owned(), tick.parse().expect("seconds"))
+    match tick.starts_with("now-") {
+        true => None,
+        false => Some((entry.to_owned(), tick.parse().expect("seconds"))),
+    }
 }
 
 /// Milliseconds since 1970.

@@ -13,7 +13,7 @@ use crate::processes::support::{Space, json, within};
 /// Due each second, and nobody asks what was missed.
 const OFTEN: &str = r#"{"task":"ping","queue":"render","every":"1s"}"#;
 /// Due rarely, and one run stands for all that were missed.
-const SELDOM: &str = r#"{"task":"ping","queue":"render","every":"1h","missed":"run once"}"#;
+const SELDOM: &str = r#"{"task":"ping","queue":"render","every":"1h","missed":"run-once"}"#;
 
 /// A file as a program of one's own leaves it: two added entries, one of them last fired hours ago.
 async fn prepare(path: &Path) {
@@ -56,7 +56,7 @@ async fn a_killed_scheduler_with_a_state_file_goes_on_where_it_was() {
         .until("the warning", |line| json(line)["level"] == "WARN");
     let warned = json(warned.await.last().expect("a line"));
     let asked = "rescue_stuck_tasks, cleanup_expired_exports, prune_results";
-    assert_eq!(warned["entries"], asked, "{warned}");
+    assert_eq!(warned["fields"]["entries"], asked, "{warned}");
     let ticks = |many: usize| gallery.until(move |shots| of(shots, "often").count() >= many);
     within("its ticks", ticks(3)).await;
     let second = space.start("sapari-scheduler", &args).ended().await;

@@ -146,8 +146,10 @@ async fn entries_come_pause_and_go_while_it_runs() {
             let running = world.start(Timetable::in_utc(), None);
             world.until(2).await;
             let (tasks, ledger) = (world.tasks(), world.results.ledger());
-            let add = tasks.schedule("ping", Ping {}).every(seconds(1));
-            add.await.expect("added");
+            // As somebody writes it by hand: it counts from when it is seen.
+            let queue = Ping::QUEUE.name();
+            let entry = format!(r#"{{"task":"ping","queue":"{queue}","every":"1s"}}"#);
+            ledger.add_entry("ping", &entry).await.expect("answers");
             ledger.add_entry("broken", "{}").await.expect("answers");
             world.until(5).await;
             ledger.pause_entry("ping", true).await.expect("answers");
@@ -222,11 +224,7 @@ async fn what_a_leader_that_died_had_fired_is_settled_and_not_fired_again() {
             let first = world.start(every_second(), None);
             world.until(2).await;
             first.stop().await;
-            // As far as a leader comes that dies between firing and settling.
-            let mut baton = world.broker.baton();
-            assert!(baton.take().await.expect("it answers"));
-            baton.publish(tick_of_ping(3)).await.expect("it takes it");
-            drop(baton);
+            fired_by_one_that_died(&world, 3).await;
             let second = world.start(every_second(), None);
             world.until(5).await;
             second.stop().await;
@@ -234,6 +232,160 @@ async fn what_a_leader_that_died_had_fired_is_settled_and_not_fired_again() {
             let settled = world.results.ledger().settled_ticks().await;
             let settled = settled.expect("answers");
             assert_eq!(settled["ping"].last.seconds(), T + 5);
+        })
+        .await;
+}
+
+/// As far as a leader comes that dies between firing and settling.
+async fn fired_by_one_that_died(world: &World, second: i64) {
+    let mut baton = world.broker.baton();
+    assert!(baton.take().await.expect("it answers"));
+    let published = baton.publish(tick_of_ping(second)).await;
+    published.expect("it takes it");
+}
+
+async fn stubs(world: &World) -> usize {
+    let mut baton = world.broker.baton();
+    assert!(baton.take().await.expect("it answers"));
+    baton.stubs().await.expect("it answers").len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stub_that_tells_nothing_is_forgotten() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let first = world.start(every_second(), None);
+            world.until(2).await;
+            first.stop().await;
+            // Its leader died after settling, and before forgetting.
+            fired_by_one_that_died(&world, 2).await;
+            assert_eq!(stubs(&world).await, 1);
+            let second = world.start(every_second(), None);
+            world.until(4).await;
+            second.stop().await;
+            assert_eq!(stubs(&world).await, 0);
+            let ticks: Vec<i64> = gallery.shots().keys().map(|(_, tick)| tick - T).collect();
+            assert_eq!(ticks, [1, 2, 3, 4]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ended_before_its_tick_was_settled_does_not_stop_the_next() {
+    LocalSet::new()
+        .run_until(async {
+            let timetable = || {
+                let every = Timetable::in_utc().every(seconds(10), Ping {});
+                every.overlap(Overlap::Skip)
+            };
+            let (world, gallery) = World::new().await;
+            let first = world.start(timetable(), None);
+            world.until(11).await;
+            first.stop().await;
+            world.ends(10).await;
+            world.until(21).await;
+            fired_by_one_that_died(&world, 20).await;
+            let second = world.start(timetable(), None);
+            world.until(31).await;
+            second.stop().await;
+            assert_eq!(fired(&gallery), [10, 20, 30]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_taken_for_a_message_that_never_left_holds_up_nothing() {
+    LocalSet::new()
+        .run_until(async {
+            // Found where the next tick is fired, and where all of it was missed.
+            for (every, back, upto, expected) in [(10, 45, 46, 20), (60, 155, 181, 180)] {
+                let timetable = || {
+                    let every = Timetable::in_utc().every(seconds(every), Ping {});
+                    every.overlap(Overlap::Skip)
+                };
+                let (world, gallery) = World::new().await;
+                let first = world.start(timetable(), None);
+                world.until(1).await;
+                first.stop().await;
+                let id = format!("cron:ping:{}", T + i64::try_from(every).expect("small"));
+                let id: MessageId = id.parse().expect("an id");
+                let ledger = world.results.ledger();
+                let taken = ledger.reserve("schedule ping", &id, seconds(100_000)).await;
+                taken.expect("answers");
+                world.until(back).await;
+                let second = world.start(timetable(), None);
+                world.until(upto).await;
+                second.stop().await;
+                assert_eq!(fired(&gallery), [expected], "every {every} s");
+            }
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_waits_for_an_earlier_run_is_not_missed_while_nobody_leads() {
+    LocalSet::new()
+        .run_until(async {
+            let timetable = || {
+                let every = Timetable::in_utc().every(seconds(60), Ping {});
+                every.overlap(Overlap::QueueOne)
+            };
+            let (world, gallery) = World::new().await;
+            let first = world.start(timetable(), None);
+            world.until(125).await;
+            first.stop().await;
+            world.until(155).await;
+            let second = world.start(timetable(), None);
+            world.until(160).await;
+            assert_eq!(fired(&gallery), [60], "the run of it goes on");
+            world.ends(60).await;
+            world.until(163).await;
+            second.stop().await;
+            assert_eq!(fired(&gallery), [60, 120]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_added_entry_takes_nothing_from_the_timetables_of_its_id() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let running = world.start(every_second(), None);
+            world.until(2).await;
+            let tasks = world.tasks();
+            let add = tasks.schedule("ping", Ping {}).every(seconds(3600));
+            add.await.expect("written");
+            world.until(5).await;
+            assert!(tasks.unschedule("ping").await.expect("answers"));
+            world.until(8).await;
+            running.stop().await;
+            assert_eq!(fired(&gallery), (1..=8).collect::<Vec<_>>());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_once_is_fired_later_if_nobody_ran_and_taken_away() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, gallery) = World::new().await;
+            let ledger = world.results.ledger();
+            let entry = format!(
+                r#"{{"task":"ping","queue":"{}","at":{},"since":{}}}"#,
+                Ping::QUEUE.name(),
+                T + 5,
+                T + 1
+            );
+            ledger.add_entry("ping", &entry).await.expect("answers");
+            world.until(3600).await;
+            let running = world.start(Timetable::in_utc(), None);
+            world.until(3601).await;
+            running.stop().await;
+            assert_eq!(fired(&gallery), [5]);
+            let written = ledger.written().await.expect("answers");
+            assert!(written.added.is_empty(), "{written:?}");
         })
         .await;
 }

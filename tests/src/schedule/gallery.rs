@@ -1,7 +1,7 @@
 //! What arrived in the broker's queue: which tick of which entry, how often, and how late.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sapari_runtime::broker::Broker;
@@ -64,8 +64,7 @@ impl Gallery {
 
     /// What arrived so far.
     pub(super) fn shots(&self) -> Shots {
-        let shots = self.shots.lock().unwrap_or_else(PoisonError::into_inner);
-        shots.clone()
+        self.lock().clone()
     }
 
     /// The ids of those that no clock has fired.
@@ -77,9 +76,14 @@ impl Gallery {
     /// Waits until it is so, looking whenever something arrives.
     pub(super) async fn until(&self, so: impl Fn(&Shots) -> bool) {
         let mut count = self.count.clone();
-        while !so(&self.shots()) {
+        // Looked at in place: a copy for each arrival would take the time that is measured.
+        while !so(&self.lock()) {
             count.changed().await.expect("the consumer goes on");
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shots> {
+        self.shots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line of `sapari schedule`.
 
+use std::time::SystemTime;
+
 use clap::{Args, Subcommand};
 use sapari_runtime::message::Args as TaskArgs;
 use sapari_runtime::queue::Priority;
@@ -136,6 +138,7 @@ impl Add {
             jitter: self.jitter.clone(),
             missed: self.missed.clone(),
             overlap: self.overlap.clone(),
+            since: Some(Tick::before(SystemTime::now()).seconds()),
         }
     }
 }

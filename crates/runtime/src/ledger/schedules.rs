@@ -94,6 +94,12 @@ pub trait Schedules: Send + Sync {
     /// [`LedgerError`].
     async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError>;
 
+    /// The same if the entry is still written like this: one that was added anew meanwhile stays.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError>;
+
     /// Pauses or resumes an entry, of whatever kind.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::entry::{BadEntry, Entry, Missed, Overlap};
 use super::when::{BadWhen, Tick, When};
@@ -36,7 +36,7 @@ impl Tasks {
     /// Adds an entry to what the schedulers fire, or replaces the added one of its id. Say when with `cron`, `every` or `at`; without
     /// any it is fired once, now. All schedulers know of it within a second.
     pub fn schedule<T: Task>(&self, id: impl Into<String>, task: T) -> Adding<'_> {
-        let now = When::at(Tick::before(std::time::SystemTime::now()));
+        let now = When::at(Tick::before(SystemTime::now()));
         Adding {
             tasks: self,
             entry: Entry::new(id, now, task),
@@ -113,7 +113,8 @@ impl Adding<'_> {
     }
 
     async fn add(self) -> Result<(), ScheduleError> {
-        let entry = self.entry?;
+        let mut entry = self.entry?;
+        entry.since = Some(Tick::before(SystemTime::now()));
         let written = WrittenEntry::from(&entry).json();
         Ok(self.tasks.ledger().add_entry(entry.id(), &written).await?)
     }

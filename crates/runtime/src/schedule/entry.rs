@@ -54,6 +54,8 @@ pub struct Entry {
     pub(crate) jitter: Duration,
     pub(crate) missed: Missed,
     pub(crate) overlap: Overlap,
+    /// Since when it is to be fired, if that is written: when it was added.
+    pub(crate) since: Option<Tick>,
 }
 
 /// An entry that cannot be meant.
@@ -145,6 +147,7 @@ impl Entry {
             jitter: Duration::ZERO,
             missed,
             overlap: Overlap::default(),
+            since: None,
         })
     }
 
@@ -229,6 +232,12 @@ impl Entry {
         MessageId::try_from(id).expect("an entry's id is short and printable")
     }
 
+    /// The tick of a message that was fired for this entry.
+    pub(crate) fn tick_of(&self, id: &MessageId) -> Option<Tick> {
+        let (entry, tick) = entry_and_tick(id.as_str())?;
+        (entry == self.id).then_some(tick)
+    }
+
     /// How much later than its ticks it is fired.
     pub(crate) fn offset(&self) -> Duration {
         let most = u64::try_from(self.jitter.as_millis()).unwrap_or(u64::MAX);
@@ -237,6 +246,12 @@ impl Entry {
             most => Duration::from_millis(hash::stable(self.id.as_bytes()) % most),
         }
     }
+}
+
+/// The entry and the tick that a message was fired for, by its id.
+pub(crate) fn entry_and_tick(id: &str) -> Option<(&str, Tick)> {
+    let (entry, tick) = id.strip_prefix("cron:")?.rsplit_once(':')?;
+    Some((entry, Tick::at(tick.parse().ok()?)))
 }
 
 impl fmt::Display for Missed {
@@ -276,6 +291,15 @@ mod tests {
         let entry = entry("cleanup_expired.exports-2").expect("an id");
         let id = entry.message_id(Tick::at(1_700_000_000));
         assert_eq!(id.as_str(), "cron:cleanup_expired.exports-2:1700000000");
+        assert_eq!(entry.tick_of(&id), Some(Tick::at(1_700_000_000)));
+        for other in [
+            "cron:other:1700000000",
+            "cron:cleanup_expired.exports-2:now",
+            "x",
+        ] {
+            let other = MessageId::try_from(other.to_owned()).expect("an id");
+            assert_eq!(entry.tick_of(&other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! From ticks that are due to confirmed messages: whether an earlier run stands against it, the message, its span, the publish with
 //! the baton. It writes nothing down: what became of each entry is a value.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sapari_telemetry::ScheduleMetrics;
 use sapari_telemetry::framework::{self, FireSpan};
 use tracing::Instrument;
@@ -18,7 +18,7 @@ use crate::broker::{Baton, PublishError};
 use crate::client::{KickError, Tasks, unix_seconds_after};
 use crate::duration::hours;
 use crate::handle::AnyHandle;
-use crate::ledger::{LedgerError, Reserved};
+use crate::ledger::{LedgerError, Reserved, Sighting};
 use crate::message::{Labels, Message, MessageId, Route, label, new_kick, unix_seconds};
 use crate::outbound::Outbound;
 
@@ -29,8 +29,16 @@ const RUN_FORGOTTEN: Duration = hours(24);
 /// What all messages for one tick have as their kick: whoever fires it, it is one.
 const KICK: &str = "tick";
 
-/// A kick under way: of which entry it is, the message's id, and what became of it.
-type Shot<'a> = Pin<Box<dyn Future<Output = (usize, String, Result<(), KickError>)> + Send + 'a>>;
+/// A kick under way.
+type Shot<'a> = Pin<Box<dyn Future<Output = Hit> + Send + 'a>>;
+
+/// A kick that came to its end.
+struct Hit {
+    /// The place of its entry among those that are fired.
+    number: usize,
+    tick: Tick,
+    kicked: Result<(), KickError>,
+}
 
 /// Fires ticks.
 pub(super) struct Gun {
@@ -45,106 +53,158 @@ pub(super) enum Fired {
     Settled(Due),
     /// An earlier run goes on: later.
     Waits(Due),
-    /// Some of it was refused, and may be taken later.
-    Refused(Due),
+    /// Some of it was refused, and may be taken later; the rest has arrived.
+    Refused(Due, Vec<Tick>),
 }
 
-/// The connection went away under it: what arrived is not known, and told by the stubs alone.
-pub(super) struct BatonLost(pub(super) PublishError);
+/// Why firing came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misfire {
+    /// The connection went away under it: what arrived is not known, and told by the stubs alone.
+    #[error(transparent)]
+    BatonLost(PublishError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
 
 impl Gun {
-    /// Fires what is due, except for ticks whose messages had `arrived` before. Adds to it what arrives.
+    /// Fires what is due.
     pub(super) async fn fire(
         &self,
         baton: &dyn Baton,
         due: Vec<Due>,
-        arrived: &mut HashSet<String>,
-    ) -> Result<Vec<Fired>, BatonLost> {
-        let mut shots = Vec::new();
-        let mut fired = Vec::new();
-        for due in due {
-            match self.admit(due).await {
-                Fired::Settled(due) => {
-                    shots.extend(due.fire.iter().map(|tick| (fired.len(), *tick)));
-                    fired.push(Fired::Settled(due));
-                }
-                other => fired.push(other),
-            }
-        }
+    ) -> Result<Vec<Fired>, Misfire> {
+        let admitted = self.admit_all(due).await?;
         let mut wanted: Vec<Shot<'_>> = Vec::new();
-        for (number, tick) in shots {
-            let Fired::Settled(due) = &fired[number] else {
-                continue;
-            };
-            let id = due.entry.message_id(tick).to_string();
-            if !arrived.contains(&id) {
-                wanted.push(Box::pin(self.shoot(baton, &due.entry, tick, number)));
+        for (number, fired) in admitted.iter().enumerate() {
+            if let Fired::Settled(due) = fired {
+                let shots = due.fire.iter().map(|tick| (number, *tick));
+                wanted.extend(shots.map(|(number, tick)| -> Shot<'_> {
+                    Box::pin(self.shoot(baton, &due.entry, tick, number))
+                }));
             }
         }
-        let shots = stream::iter(wanted).buffer_unordered(IN_FLIGHT);
-        let shots: Vec<_> = shots.collect().await;
-        let mut refused = HashSet::new();
-        let mut lost = None;
-        for (number, id, shot) in shots {
-            match shot {
-                Ok(()) => drop(arrived.insert(id)),
+        let hits = stream::iter(wanted).buffer_unordered(IN_FLIGHT);
+        let hits: Vec<Hit> = hits.collect().await;
+        self.conclude(admitted, hits).await
+    }
+
+    async fn conclude(&self, fired: Vec<Fired>, hits: Vec<Hit>) -> Result<Vec<Fired>, Misfire> {
+        let mut outcome = Outcome::default();
+        let mut arrived: BTreeMap<usize, Vec<Tick>> = BTreeMap::new();
+        for Hit {
+            number,
+            tick,
+            kicked,
+        } in hits
+        {
+            match kicked {
+                Ok(()) => arrived.entry(number).or_default().push(tick),
                 Err(KickError::Publish(
                     error @ (PublishError::Disconnected(_) | PublishError::Timeout(_)),
-                )) => lost = Some(error),
-                Err(error) if may_pass(&error) => {
-                    tracing::warn!(id, %error, "a tick was not fired: trying again");
-                    refused.insert(number);
-                }
-                Err(error) => tracing::error!(id, %error, "a tick cannot be fired: it is let go"),
+                )) => outcome.lost = Some(error),
+                Err(error) if may_pass(&error) => outcome.refuse(number, error),
+                Err(error) => outcome.let_go(number, tick, error),
             }
         }
-        match lost {
-            Some(error) => Err(BatonLost(error)),
-            None => Ok(apart(fired, &refused)),
+        outcome.say(&fired);
+        self.free_keys(&fired, &outcome.let_go).await?;
+        match outcome.lost {
+            Some(error) => Err(Misfire::BatonLost(error)),
+            None => Ok(apart(fired, &outcome.refused, arrived)),
         }
     }
 
-    /// Whether an earlier run of the entry stands against it.
-    async fn admit(&self, due: Due) -> Fired {
-        if due.fire.is_empty() || due.entry.overlap == Overlap::Allow {
-            return Fired::Settled(due);
+    /// What was let go runs never: the next tick must not wait for it.
+    async fn free_keys(&self, fired: &[Fired], ticks: &[(usize, Tick)]) -> Result<(), LedgerError> {
+        for (number, tick) in ticks {
+            let Fired::Settled(Due { entry, .. }) = &fired[*number] else {
+                continue;
+            };
+            if entry.overlap != Overlap::Allow {
+                let (key, id) = (key_of(entry), entry.message_id(*tick));
+                self.tasks.ledger().give_up(&key, &id).await?;
+            }
         }
-        match self.reserve(&due.entry, due.fire[0]).await {
-            Ok(true) => Fired::Settled(only_the_first(due)),
-            Ok(false) if due.entry.overlap == Overlap::QueueOne => Fired::Waits(due),
-            Ok(false) => Fired::Settled(Due {
+        Ok(())
+    }
+
+    /// Whether earlier runs stand against it; those who do not ask are not looked at.
+    async fn admit_all(&self, due: Vec<Due>) -> Result<Vec<Fired>, LedgerError> {
+        let asks = |due: &Due| {
+            due.entry.overlap != Overlap::Allow && (!due.fire.is_empty() || due.missed > 0)
+        };
+        let (asking, free): (Vec<_>, Vec<_>) = due.into_iter().partition(asks);
+        let mut admitted: Vec<Fired> = free.into_iter().map(Fired::Settled).collect();
+        let asking = asking.into_iter().map(|due| self.admit(due));
+        let asked: Vec<Fired> = stream::iter(asking)
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        admitted.extend(asked);
+        Ok(admitted)
+    }
+
+    async fn admit(&self, due: Due) -> Result<Fired, LedgerError> {
+        let waits = due.entry.overlap == Overlap::QueueOne;
+        let Some(first) = due.fire.first().copied() else {
+            // Ticks that were missed while an earlier run went on wait for its end: nobody may have been there to write that down.
+            return match self.is_free(&due).await? {
+                false if waits => Ok(Fired::Waits(due)),
+                _ => Ok(Fired::Settled(due)),
+            };
+        };
+        match self.reserve(&due, first).await? {
+            true => Ok(Fired::Settled(only_the_first(due))),
+            false if waits => Ok(Fired::Waits(due)),
+            false => Ok(Fired::Settled(Due {
                 overlapped: due.overlapped + due.fire.len(),
                 fire: Vec::new(),
                 ..due
-            }),
-            Err(error) => {
-                tracing::warn!(entry = due.entry.id(), %error, "whether its earlier run goes on is not known");
-                Fired::Refused(due)
-            }
+            })),
         }
     }
 
-    /// The key that a run of the entry holds until its end.
-    async fn reserve(&self, entry: &Entry, tick: Tick) -> Result<bool, LedgerError> {
-        let (ledger, id, key) = (self.tasks.ledger(), entry.message_id(tick), key_of(entry));
+    /// Takes the key that a run of the entry holds until its end, if no other run does.
+    async fn reserve(&self, due: &Due, tick: Tick) -> Result<bool, LedgerError> {
+        let (ledger, id) = (self.tasks.ledger(), due.entry.message_id(tick));
+        let key = key_of(&due.entry);
         match ledger.reserve(&key, &id, RUN_FORGOTTEN).await? {
             Reserved::Mine => Ok(true),
-            Reserved::Taken(other) if ledger.is_cancelled(&other).await? => {
-                // What was cancelled stands for nothing any more, although it has not been settled yet.
+            Reserved::Taken(other) if self.goes_on(due, &other).await? => Ok(false),
+            Reserved::Taken(_) => {
                 ledger.replace(&key, &id, RUN_FORGOTTEN).await?;
                 Ok(true)
             }
-            Reserved::Taken(_) => Ok(false),
         }
     }
 
-    async fn shoot(
-        &self,
-        baton: &dyn Baton,
-        entry: &Entry,
-        tick: Tick,
-        number: usize,
-    ) -> (usize, String, Result<(), KickError>) {
+    /// Whether no earlier run holds the key; one that stands for nothing is taken off it.
+    async fn is_free(&self, due: &Due) -> Result<bool, LedgerError> {
+        let (ledger, key) = (self.tasks.ledger(), key_of(&due.entry));
+        let Some(holder) = ledger.holder(&key).await? else {
+            return Ok(true);
+        };
+        if self.goes_on(due, &holder).await? {
+            return Ok(false);
+        }
+        ledger.give_up(&key, &holder).await?;
+        Ok(true)
+    }
+
+    /// Whether what holds the key is a run that is still to end. It is not when its message was never sent, because a leader died between
+    /// the two; when it was cancelled; and when it has ended, and its worker could not say so to the key.
+    async fn goes_on(&self, due: &Due, holder: &MessageId) -> Result<bool, LedgerError> {
+        let tick = due.entry.tick_of(holder);
+        if tick.is_some_and(|tick| due.was_never_fired(tick)) {
+            return Ok(false);
+        }
+        let ledger = self.tasks.ledger();
+        let ended = matches!(ledger.sighting(holder).await?, Some(Sighting::Finished));
+        Ok(!ended && !ledger.is_cancelled(holder).await?)
+    }
+
+    async fn shoot(&self, baton: &dyn Baton, entry: &Entry, tick: Tick, number: usize) -> Hit {
         let due = tick.seconds() * 1000 + i64::try_from(entry.offset().as_millis()).unwrap_or(0);
         let lag = || u64::try_from(self.clock.now() - due).unwrap_or(0);
         let (at, scheduled) = (lag(), tick.to_string());
@@ -159,7 +219,11 @@ impl Gun {
         if kicked.is_ok() {
             self.metrics.fired(&entry.task, lag() as f64 / 1000.0);
         }
-        (number, entry.message_id(tick).to_string(), kicked)
+        Hit {
+            number,
+            tick,
+            kicked,
+        }
     }
 }
 
@@ -208,10 +272,55 @@ fn only_the_first(due: Due) -> Due {
     }
 }
 
-fn apart(fired: Vec<Fired>, refused: &HashSet<usize>) -> Vec<Fired> {
+/// What became of a batch, beside what arrived.
+#[derive(Default)]
+struct Outcome {
+    lost: Option<PublishError>,
+    /// Entries of which something was refused, and the first reason.
+    refused: HashSet<usize>,
+    refusal: Option<KickError>,
+    /// Ticks that cannot be fired, and the first reason.
+    let_go: Vec<(usize, Tick)>,
+    reason: Option<KickError>,
+}
+
+impl Outcome {
+    fn refuse(&mut self, number: usize, error: KickError) {
+        self.refused.insert(number);
+        self.refusal.get_or_insert(error);
+    }
+
+    fn let_go(&mut self, number: usize, tick: Tick, error: KickError) {
+        self.let_go.push((number, tick));
+        self.reason.get_or_insert(error);
+    }
+
+    /// One line for each kind: a broker that is full refuses all that is due, once a second.
+    fn say(&self, fired: &[Fired]) {
+        let name = |number: usize| match &fired[number] {
+            Fired::Settled(due) | Fired::Waits(due) | Fired::Refused(due, _) => due.entry.id(),
+        };
+        if let (Some(error), Some(first)) = (&self.refusal, self.refused.iter().min()) {
+            let (entries, entry) = (self.refused.len(), name(*first));
+            tracing::warn!(entries, entry, %error, "ticks were not fired: trying again");
+        }
+        if let (Some(error), Some((first, _))) = (&self.reason, self.let_go.first()) {
+            let (ticks, entry) = (self.let_go.len(), name(*first));
+            tracing::error!(ticks, entry, %error, "ticks cannot be fired: they are let go");
+        }
+    }
+}
+
+fn apart(
+    fired: Vec<Fired>,
+    refused: &HashSet<usize>,
+    mut arrived: BTreeMap<usize, Vec<Tick>>,
+) -> Vec<Fired> {
     let numbered = fired.into_iter().enumerate();
     let sorted = numbered.map(|(number, fired)| match fired {
-        Fired::Settled(due) if refused.contains(&number) => Fired::Refused(due),
+        Fired::Settled(due) if refused.contains(&number) => {
+            Fired::Refused(due, arrived.remove(&number).unwrap_or_default())
+        }
         other => other,
     });
     sorted.collect()

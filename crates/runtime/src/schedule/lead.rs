@@ -2,13 +2,14 @@
 //! somebody else leads, a server is away, or the process ends. A tick is fired before it is settled: between the two, its stub stands
 //! for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::fire::{BatonLost, Fired};
+use super::entry::entry_and_tick;
+use super::fire::{Fired, Misfire};
 use super::planner::{Due, Known, Planner};
 use super::scheduler::{LEASE, Scheduler};
 use super::written::WrittenEntry;
@@ -38,9 +39,12 @@ pub(super) enum Ended {
     Lost(#[source] PublishError),
 }
 
-impl From<BatonLost> for Ended {
-    fn from(BatonLost(error): BatonLost) -> Self {
-        Self::Lost(error)
+impl From<Misfire> for Ended {
+    fn from(misfire: Misfire) -> Self {
+        match misfire {
+            Misfire::BatonLost(error) => Self::Lost(error),
+            Misfire::Ledger(error) => Self::Ledger(error),
+        }
     }
 }
 
@@ -50,13 +54,15 @@ pub(super) struct Lead<'a> {
     baton: &'a dyn Baton,
     number: u64,
     planner: Planner,
-    /// Messages that have arrived, and whose ticks are not settled.
-    arrived: HashSet<String>,
     /// Queues that are there.
     declared: BTreeSet<Queue>,
+    /// Queues that the broker refuses to make.
+    refused: BTreeSet<Queue>,
     /// The added entries as they are written, by id.
     added: BTreeMap<String, String>,
     version: u64,
+    /// How many entries are settled up to a time ahead of the clock.
+    ahead: usize,
 }
 
 impl<'a> Lead<'a> {
@@ -71,13 +77,37 @@ impl<'a> Lead<'a> {
             baton,
             number,
             planner: Planner::new(),
-            arrived: baton.stubs().await?,
             declared: BTreeSet::new(),
+            refused: BTreeSet::new(),
             added: BTreeMap::new(),
             version: 0,
+            ahead: 0,
         };
         lead.read().await?;
+        lead.read_stubs().await?;
         Ok(lead)
+    }
+
+    /// What arrived under an earlier lead, and was not settled. All other stubs tell nothing, and are forgotten.
+    async fn read_stubs(&mut self) -> Result<(), Ended> {
+        let stubs = self.baton.stubs().await?;
+        for stub in &stubs {
+            if let Some((entry, tick)) = entry_and_tick(stub) {
+                self.planner.arrived(entry, tick);
+            }
+        }
+        if !stubs.is_empty() {
+            self.forget_stubs().await?;
+        }
+        Ok(())
+    }
+
+    /// Unless there are some that still stand for a tick.
+    async fn forget_stubs(&self) -> Result<(), Ended> {
+        if !self.planner.has_arrived() {
+            self.baton.forget_stubs().await?;
+        }
+        Ok(())
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -115,8 +145,8 @@ impl<'a> Lead<'a> {
         let now = self.scheduler.clock.now();
         let gone: Vec<String> = self.added.keys().cloned().collect();
         for id in gone.iter().filter(|id| !written.added.contains_key(*id)) {
-            self.planner.remove(id);
             self.added.remove(id);
+            self.leave_out(id);
         }
         let mut begun = Vec::new();
         for (id, json) in &written.added {
@@ -135,7 +165,7 @@ impl<'a> Lead<'a> {
                     begun.extend(new.map(|it| (id.clone(), it)));
                 }
                 Err(error) => {
-                    self.planner.remove(id);
+                    self.leave_out(id);
                     tracing::error!(%error, "an added entry is left out: remove it, or add it anew");
                 }
             }
@@ -145,7 +175,32 @@ impl<'a> Lead<'a> {
             self.planner.pause(&id, written.paused.contains(&id));
         }
         self.version = written.version;
-        self.settle(begun).await
+        self.settle(begun).await?;
+        self.clear_away().await
+    }
+
+    /// An added entry is none, or none any more. One of the timetable's that has its id stays.
+    fn leave_out(&mut self, id: &str) {
+        if !self.scheduler.is_own(id) {
+            self.planner.remove(id);
+        }
+    }
+
+    /// Added entries that came once, and whose leader died before it took them away; or whose time had passed when they were added.
+    async fn clear_away(&mut self) -> Result<(), Ended> {
+        let over = self.added.keys().filter(|id| self.planner.is_over(id));
+        for id in over.cloned().collect::<Vec<_>>() {
+            self.take_away(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_away(&mut self, id: &str) -> Result<(), Ended> {
+        if let Some(written) = self.added.get(id).filter(|_| !self.scheduler.is_own(id)) {
+            self.scheduler.book.remove_entry_as(id, written).await?;
+            tracing::info!(entry = id, "an entry that comes once is over");
+        }
+        Ok(())
     }
 
     /// Fires until `shutdown`.
@@ -154,17 +209,21 @@ impl<'a> Lead<'a> {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::start(self.scheduler);
         loop {
-            self.fire_what_is_due(shutdown).await?;
+            self.fire_some().await?;
             self.note();
+            // Beats come before what is due: with more of that than can be fired, nobody would hear of a pause, and the lease would end.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                () = sleep_until(self.next()) => {}
-                () = self.scheduler.wake.notified() => {}
                 _ = beats.tick() => {
-                    watch.look(self.scheduler);
+                    if watch.saw_it_set(self.scheduler) {
+                        // What waits by the old time is read anew.
+                        return Ok(());
+                    }
                     self.beat().await?;
                 }
+                () = sleep_until(self.next()) => {}
+                () = self.scheduler.wake.notified() => {}
             }
         }
     }
@@ -187,6 +246,7 @@ impl<'a> Lead<'a> {
                 "the connection of the baton is gone".into(),
             )));
         }
+        self.look_ahead();
         let version = book.keep_lead(who, self.number, LEASE).await?;
         if version.ok_or(Ended::Deposed)? != self.version {
             let written = book.written().await?;
@@ -195,29 +255,29 @@ impl<'a> Lead<'a> {
         Ok(())
     }
 
-    async fn fire_what_is_due(&mut self, shutdown: &CancellationToken) -> Result<(), Ended> {
-        while !shutdown.is_cancelled() {
-            let due = self
-                .planner
-                .plan_some(self.scheduler.clock.now(), MOST_IN_BATCH);
-            if due.is_empty() {
-                break;
-            }
-            self.fire(due).await?;
+    /// Somebody must hear why nothing is fired after a clock was wrong. A day's worth and more is not waited for.
+    fn look_ahead(&mut self) {
+        let ahead = self.planner.ahead(self.scheduler.clock.now());
+        if ahead > self.ahead {
+            tracing::warn!(
+                entries = ahead,
+                "entries were fired up to a time ahead of the clock, and wait for it: is the clock right?"
+            );
         }
-        Ok(())
+        self.ahead = ahead;
     }
 
-    async fn fire(&mut self, due: Vec<Due>) -> Result<(), Ended> {
+    /// Fires what is due, or a part of it that takes no long time.
+    async fn fire_some(&mut self) -> Result<(), Ended> {
+        let now = self.scheduler.clock.now();
+        let due = self.planner.plan_some(now, MOST_IN_BATCH);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let due = self.with_queues(due).await?;
         let firing = due.iter().filter(|due| !due.fire.is_empty());
         let queues: BTreeSet<Queue> = firing.map(|due| due.entry.queue).collect();
-        for queue in &queues {
-            if self.declared.insert(*queue) {
-                self.scheduler.broker.declare(*queue).await?;
-            }
-        }
-        let gun = &self.scheduler.gun;
-        let fired = gun.fire(self.baton, due, &mut self.arrived).await?;
+        let fired = self.scheduler.gun.fire(self.baton, due).await?;
         let missing = match queues.is_empty() {
             true => BTreeSet::new(),
             false => self.baton.missing(&queues).await?,
@@ -228,10 +288,47 @@ impl<'a> Lead<'a> {
             tracing::warn!(?missing, "queues were gone: declaring them again");
             self.declared.retain(|queue| !missing.contains(queue));
         }
-        if self.arrived.is_empty() && !queues.is_empty() {
-            self.baton.forget_stubs().await?;
+        if !queues.is_empty() {
+            self.forget_stubs().await?;
         }
         Ok(())
+    }
+
+    /// Declares the queues that are needed. What is for one that the broker refuses is looked at later, and stops nothing else.
+    async fn with_queues(&mut self, due: Vec<Due>) -> Result<Vec<Due>, Ended> {
+        let mut refused = BTreeSet::new();
+        let firing = due.iter().filter(|due| !due.fire.is_empty());
+        for queue in firing.map(|due| due.entry.queue).collect::<BTreeSet<_>>() {
+            if !self.declared.contains(&queue) && !self.declare(queue).await? {
+                refused.insert(queue);
+            }
+        }
+        let fits = |due: &Due| due.fire.is_empty() || !refused.contains(&due.entry.queue);
+        let (usable, later): (Vec<_>, Vec<_>) = due.into_iter().partition(fits);
+        let now = self.scheduler.clock.now();
+        for due in later {
+            self.planner.refused(due.entry.id(), now);
+        }
+        Ok(usable)
+    }
+
+    /// Whether it is there now.
+    async fn declare(&mut self, queue: Queue) -> Result<bool, Ended> {
+        match self.scheduler.broker.declare(queue).await {
+            Ok(()) => {
+                self.declared.insert(queue);
+                self.refused.remove(&queue);
+                Ok(true)
+            }
+            Err(error @ (BrokerError::Refused { .. } | BrokerError::BadName { .. })) => {
+                if self.refused.insert(queue) {
+                    let queue = queue.name();
+                    tracing::error!(queue, %error, "entries of a queue are not fired: the broker refuses to make it");
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn conclude(
@@ -243,7 +340,7 @@ impl<'a> Lead<'a> {
         let (mut done, mut settled) = (Vec::new(), Vec::new());
         for fired in fired {
             match fired {
-                Fired::Settled(due) if missing.contains(&due.entry.queue) => self.forget(&due),
+                Fired::Settled(due) if missing.contains(&due.entry.queue) => {}
                 Fired::Settled(due) => {
                     let of = due.entry.when.fingerprint();
                     let last = due.last;
@@ -251,23 +348,21 @@ impl<'a> Lead<'a> {
                     done.push(due);
                 }
                 Fired::Waits(due) => self.planner.waits(due.entry.id(), now),
-                Fired::Refused(due) => self.planner.refused(due.entry.id(), now),
+                Fired::Refused(due, arrived) => {
+                    for tick in arrived {
+                        self.planner.arrived(due.entry.id(), tick);
+                    }
+                    self.planner.refused(due.entry.id(), now);
+                }
             }
         }
         self.settle(settled).await?;
         for due in done {
             self.planner.settled(due.entry.id(), due.last);
-            self.forget(&due);
             self.tell(&due);
             self.remove_if_over(&due).await?;
         }
         Ok(())
-    }
-
-    fn forget(&mut self, due: &Due) {
-        for tick in &due.fire {
-            self.arrived.remove(due.entry.message_id(*tick).as_str());
-        }
     }
 
     fn tell(&self, due: &Due) {
@@ -282,11 +377,10 @@ impl<'a> Lead<'a> {
 
     /// An added entry that comes once is over.
     async fn remove_if_over(&mut self, due: &Due) -> Result<(), Ended> {
-        let id = due.entry.id();
-        if due.entry.when.is_once() && self.added.contains_key(id) {
-            self.scheduler.book.remove_entry(id).await?;
+        match due.entry.when.is_once() {
+            true => self.take_away(due.entry.id()).await,
+            false => Ok(()),
         }
-        Ok(())
     }
 
     async fn settle(&self, settled: Vec<(String, Known)>) -> Result<(), Ended> {
@@ -301,7 +395,7 @@ impl<'a> Lead<'a> {
     }
 
     fn note(&self) {
-        let (next, entries) = (self.planner.next(), self.planner.ids().count());
+        let (next, entries) = (self.planner.next(), self.planner.len());
         self.scheduler.note_lead(self.number, next, entries);
     }
 }
@@ -320,7 +414,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, scheduler: &Scheduler) {
+    fn saw_it_set(&mut self, scheduler: &Scheduler) -> bool {
         let before = std::mem::replace(self, Self::start(scheduler));
         let passed = i64::try_from(before.time.elapsed().as_millis()).unwrap_or(i64::MAX);
         let set = self.wall - before.wall - passed;
@@ -330,5 +424,6 @@ impl Watch {
                 "the clock was set: nothing is fired twice, and what it jumped over counts as missed"
             );
         }
+        set.abs() >= SET
     }
 }

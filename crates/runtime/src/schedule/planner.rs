@@ -12,12 +12,19 @@ use std::time::Duration;
 use super::entry::{Entry, Missed};
 use super::when::Tick;
 
-/// How late a tick may be fired without counting as missed: more than it takes another scheduler to take over.
+/// How late a tick may be fired without counting as missed: more than it takes another scheduler to take over. What is exactly so late
+/// is on time.
 const ON_TIME: Duration = Duration::from_secs(30);
+const ONE_SECOND: Duration = Duration::from_secs(1);
 /// The most ticks of one entry that are fired at a time; the rest follow at once, after others had their turn.
 const MOST_AT_ONCE: usize = 100;
 /// As far as missed ticks are counted.
-const MOST_COUNTED: usize = 10_000;
+const MOST_COUNTED: usize = 1000;
+/// So many counted ticks are as much work as one that is fired.
+const COUNTED_PER_FIRED: usize = 20;
+/// What is settled so far ahead was settled by a clock that was wrong: to wait for it would be silence for a day and more. Should one
+/// of those ticks be fired a second time, its message has the id and the kick of the first.
+const FAR_AHEAD: i64 = 24 * 3600;
 /// How soon an entry that waits for its earlier run, or was refused, is looked at again.
 const LOOK_AGAIN: i64 = 1000;
 
@@ -41,8 +48,20 @@ pub struct Due {
     pub missed: usize,
     /// How many are let go because an earlier run went on.
     pub overlapped: usize,
+    /// The last settled tick before.
+    pub since: Tick,
     /// The last settled tick once this is done.
     pub last: Tick,
+    /// The ticks after `since` whose messages are in the broker already.
+    pub arrived: BTreeSet<Tick>,
+}
+
+impl Due {
+    /// Whether this tick is neither settled nor fired, whatever stands for it elsewhere.
+    #[must_use]
+    pub fn was_never_fired(&self, tick: Tick) -> bool {
+        tick > self.since && !self.arrived.contains(&tick)
+    }
 }
 
 /// Entries, and up to where their ticks are settled.
@@ -51,6 +70,8 @@ pub struct Planner {
     entries: BTreeMap<String, Planned>,
     /// When to look at which entry, in milliseconds since 1970.
     agenda: BTreeSet<(i64, String)>,
+    /// Ticks that are not settled although their messages are in the broker, by entry; none of an entry that is not there.
+    arrived: BTreeMap<String, BTreeSet<Tick>>,
 }
 
 #[derive(Debug)]
@@ -78,24 +99,29 @@ impl Planner {
     pub fn put(&mut self, entry: Entry, known: Option<Known>, now: i64) -> Option<Known> {
         let of = entry.when.fingerprint();
         let here = Tick::at(now.div_euclid(1000));
-        let (last, begun) = match known {
-            Some(known) if known.of == of => (known.last, None),
+        let counts = |known: &Known| known.of == of && known.last <= here.forward(FAR_AHEAD);
+        let (last, begun) = match known.filter(counts) {
+            Some(known) => (known.last, None),
             // Its old last tick may lie ahead, where clocks were wrong; that is no reason to wait for it.
-            _ => {
+            None => {
                 let last = begins(&entry, here);
                 (last, Some(Known { last, of }))
             }
         };
-        self.remove(entry.id.as_str());
+        let id = entry.id.clone();
+        let before = self.take_out(&id);
+        let before = before.filter(|it| begun.is_none() && it.entry.when.fingerprint() == of);
+        if before.is_none() {
+            self.arrived.remove(&id);
+        }
         let planned = Planned {
             entry: Arc::new(entry),
             last,
-            paused: false,
-            not_before: None,
-            waits: false,
+            paused: before.as_ref().is_some_and(|it| it.paused),
+            not_before: before.as_ref().and_then(|it| it.not_before),
+            waits: before.is_some_and(|it| it.waits),
             at: None,
         };
-        let id = planned.entry.id.clone();
         self.entries.insert(id.clone(), planned);
         self.look_later(&id);
         begun
@@ -103,18 +129,60 @@ impl Planner {
 
     /// Takes an entry away.
     pub fn remove(&mut self, id: &str) {
-        if let Some(planned) = self.entries.remove(id)
-            && let Some(at) = planned.at
-        {
+        self.take_out(id);
+        self.arrived.remove(id);
+    }
+
+    fn take_out(&mut self, id: &str) -> Option<Planned> {
+        let planned = self.entries.remove(id)?;
+        if let Some(at) = planned.at {
             self.agenda.remove(&(at, id.to_owned()));
+        }
+        Some(planned)
+    }
+
+    /// A paused entry lets its ticks go; one that comes only once is held until it goes on.
+    pub fn pause(&mut self, id: &str, paused: bool) {
+        if let Some(planned) = self.entries.get_mut(id)
+            && planned.paused != paused
+        {
+            planned.paused = paused;
+            self.look_later(id);
         }
     }
 
-    /// A paused entry lets its ticks go.
-    pub fn pause(&mut self, id: &str, paused: bool) {
-        if let Some(planned) = self.entries.get_mut(id) {
-            planned.paused = paused;
+    /// The message of a tick is in the broker: the tick is not fired any more, only settled. Nothing, when it is settled already, or of
+    /// no entry.
+    pub fn arrived(&mut self, id: &str, tick: Tick) {
+        let unsettled = |planned: &Planned| planned.last < tick;
+        if self.entries.get(id).is_some_and(unsettled) {
+            self.arrived.entry(id.to_owned()).or_default().insert(tick);
         }
+    }
+
+    /// Whether there are ticks whose messages are in the broker and that are not settled.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Whether an entry will never be due again.
+    #[must_use]
+    pub fn is_over(&self, id: &str) -> bool {
+        let over = |planned: &Planned| planned.entry.when.next(planned.last).is_none();
+        self.entries.get(id).is_some_and(over)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The ids of all entries.
@@ -135,18 +203,24 @@ impl Planner {
         self.plan_some(now, usize::MAX)
     }
 
-    /// The first of it, once it is so many ticks or more.
+    /// The first of it, once it is as much work as firing so many ticks.
     #[must_use]
     pub fn plan_some(&self, now: i64, most: usize) -> Vec<Due> {
         let due = self.agenda.iter().take_while(|(at, _)| *at <= now);
-        let due = due.filter_map(|(_, id)| self.entries.get(id)?.due(now));
-        let mut ticks = 0;
+        let due = due.filter_map(|(_, id)| self.due(id, now));
+        let mut work = 0;
         let enough = |due: &Due| {
-            let more = ticks < most;
-            ticks += due.fire.len().max(1);
+            let more = work < most;
+            work += due.fire.len().max(1) + due.missed / COUNTED_PER_FIRED;
             more
         };
         due.take_while(enough).collect()
+    }
+
+    fn due(&self, id: &str, now: i64) -> Option<Due> {
+        static NONE: BTreeSet<Tick> = BTreeSet::new();
+        let arrived = self.arrived.get(id).unwrap_or(&NONE);
+        self.entries.get(id)?.due(now, arrived)
     }
 
     /// The ticks of an entry up to this one have been fired or let go.
@@ -155,7 +229,14 @@ impl Planner {
             planned.last = planned.last.max(last);
             planned.waits = false;
             planned.not_before = None;
+            let last = planned.last;
             self.look_later(id);
+            if let Some(arrived) = self.arrived.get_mut(id) {
+                arrived.retain(|tick| *tick > last);
+                if arrived.is_empty() {
+                    self.arrived.remove(id);
+                }
+            }
         }
     }
 
@@ -203,17 +284,23 @@ impl Planner {
     }
 }
 
-/// From when an entry counts that is first seen here. What is meant for now may have passed by a moment when it is.
+/// From when an entry counts that is first seen here: from when it was added, if that is known. What is meant for now may have passed by
+/// a moment when it is.
 fn begins(entry: &Entry, here: Tick) -> Tick {
-    let just_passed = |moment: &Tick| *moment > here.back(ON_TIME);
+    let since = entry.since.map_or(here, |since| since.min(here));
+    let just_passed = |moment: &Tick| *moment >= since.back(ON_TIME);
     let moment = entry.when.moment().filter(just_passed);
-    moment.map_or(here, |moment| here.min(Tick::at(moment.seconds() - 1)))
+    moment.map_or(since, |moment| since.min(moment.back(ONE_SECOND)))
 }
 
 impl Planned {
     fn next_look(&self) -> Option<i64> {
+        if self.is_held() {
+            return None;
+        }
         let next = self.entry.when.next(self.last)?;
-        let at = next.seconds().saturating_mul(1000) + self.offset();
+        let at = next.seconds().saturating_mul(1000);
+        let at = at.saturating_add(self.offset());
         Some(self.not_before.map_or(at, |until| until.max(at)))
     }
 
@@ -221,19 +308,36 @@ impl Planned {
         i64::try_from(self.entry.offset().as_millis()).unwrap_or(i64::MAX)
     }
 
-    fn due(&self, now: i64) -> Option<Due> {
+    fn due(&self, now: i64, arrived: &BTreeSet<Tick>) -> Option<Due> {
         // Jitter moves all of an entry's ticks by the same time: it is as if it lived a little later.
         let upto = Tick::at(now.saturating_sub(self.offset()).div_euclid(1000));
-        if upto <= self.last {
+        if upto <= self.last || self.is_held() {
             return None;
         }
+        let mut due = self.due_to_all(upto)?;
+        let late = upto.back(ON_TIME + ONE_SECOND);
+        let counted = |tick: &&Tick| **tick <= late && !due.fire.contains(tick);
+        let not_missed = arrived.iter().filter(counted).count();
+        due.missed = due.missed.saturating_sub(not_missed);
+        due.fire.retain(|tick| !arrived.contains(tick));
+        due.arrived.clone_from(arrived);
+        Some(due)
+    }
+
+    /// Whether it is kept until it goes on: what comes only once is not let go by a pause.
+    fn is_held(&self) -> bool {
+        self.paused && self.entry.when.is_once()
+    }
+
+    /// What is due up to a tick, as if no message had arrived yet.
+    fn due_to_all(&self, upto: Tick) -> Option<Due> {
         if self.paused {
             return Some(self.let_go(upto));
         }
         if self.waits {
             return self.the_last_one(upto);
         }
-        let late = upto.back(ON_TIME).max(self.last);
+        let late = upto.back(ON_TIME + ONE_SECOND).max(self.last);
         let (mut fire, missed) = self.made_up_for(late, upto);
         fire.extend(self.entry.when.between(late, upto));
         let last = fire.get(MOST_AT_ONCE - 1).or(fire.last()).copied();
@@ -261,7 +365,8 @@ impl Planned {
                 }
             }
             Missed::RunAll { window } => {
-                let from = upto.back(window).max(self.last).min(late);
+                let oldest = upto.back(window.saturating_add(ONE_SECOND));
+                let from = oldest.max(self.last).min(late);
                 let missed = self.count(self.last, from);
                 let within = when.between(from, late).take(MOST_AT_ONCE);
                 (within.collect(), missed)
@@ -288,7 +393,9 @@ impl Planned {
             fire: Vec::new(),
             missed: 0,
             overlapped: 0,
+            since: self.last,
             last,
+            arrived: BTreeSet::new(),
         }
     }
 

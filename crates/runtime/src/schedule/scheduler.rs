@@ -205,7 +205,7 @@ impl Scheduler {
     }
 
     pub(super) fn added_entry(&self, id: &str, json: &str) -> Result<Entry, BadEntry> {
-        if self.entries.iter().any(|entry| entry.id() == id) {
+        if self.is_own(id) {
             return Err(BadEntry::Twice(id.to_owned()));
         }
         let entry = WrittenEntry::read(id, json)?.entry(id, self.find)?;
@@ -214,6 +214,11 @@ impl Scheduler {
         }
         tracing::warn!(entries = id, "{NOT_KNOWN}");
         Ok(entry.overlap(Overlap::Allow))
+    }
+
+    /// Whether the timetable has an entry of this id.
+    pub(super) fn is_own(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| entry.id() == id)
     }
 
     pub(super) fn note_lead(&self, number: u64, next: Option<i64>, entries: usize) {

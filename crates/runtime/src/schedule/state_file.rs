@@ -287,6 +287,14 @@ impl Schedules for StateFile {
         removed.await
     }
 
+    async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
+        let written = self.written().await?;
+        match written.added.get(id).map(String::as_str) == Some(entry) {
+            true => self.remove_entry(id).await,
+            false => Ok(false),
+        }
+    }
+
     async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {
         let set = self.write(|state| {
             match paused {

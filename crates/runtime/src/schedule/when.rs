@@ -49,6 +49,12 @@ impl Tick {
         self.0
     }
 
+    /// The tick so many seconds later.
+    #[must_use]
+    pub(crate) const fn forward(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
     /// The tick so much earlier.
     #[must_use]
     pub fn back(self, time: Duration) -> Self {

@@ -56,7 +56,15 @@ pub struct WrittenEntry {
     /// `allow`, `skip`, or `queue-one`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
+    /// When it was added, in seconds since 1970; none is when a scheduler first sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
 }
+
+/// The most that an entry may be fired later than its ticks.
+const MOST_JITTER: Duration = duration::hours(24);
+/// The last second of the year 9999: later moments have no date to show.
+const LAST_MOMENT: i64 = 253_402_300_799;
 
 impl WrittenEntry {
     /// Reads JSON.
@@ -108,7 +116,12 @@ impl WrittenEntry {
             .map(time)
             .transpose()?
             .unwrap_or_default();
+        if entry.jitter > MOST_JITTER {
+            let why = "jitter is at most 24h: for more, give each entry times of its own";
+            return Err(bad(id, why.to_owned()));
+        }
         entry.expires = self.expires.as_ref().map(time).transpose()?;
+        entry.since = self.since.map(Tick::at);
         Ok(entry)
     }
 
@@ -125,7 +138,11 @@ impl WrittenEntry {
                 let every = duration::parse(every).map_err(|why| bad(id, why))?;
                 When::every(every).map_err(in_entry)
             }
-            (None, None, Some(at)) => Ok(When::at(Tick::at(at))),
+            (None, None, Some(at)) if (0..=LAST_MOMENT).contains(&at) => Ok(When::at(Tick::at(at))),
+            (None, None, Some(_)) => {
+                let why = "at is seconds since 1970, in a year up to 9999";
+                Err(bad(id, why.to_owned()))
+            }
             _ => Err(bad(id, "it says one of cron, every and at".to_owned())),
         }
     }
@@ -148,6 +165,7 @@ impl From<&Entry> for WrittenEntry {
             jitter: (!entry.jitter.is_zero()).then(|| time(entry.jitter)),
             missed: Some(entry.missed.to_string()),
             overlap: Some(entry.overlap.to_string()),
+            since: entry.since.map(Tick::seconds),
         }
     }
 }
@@ -265,6 +283,14 @@ mod tests {
             (
                 r#"{"task":"t","queue":"q","every":"1m","overlap":"no"}"#,
                 "queue-one",
+            ),
+            (
+                r#"{"task":"t","queue":"q","every":"1m","jitter":"9999999999999h"}"#,
+                "at most 24h",
+            ),
+            (
+                r#"{"task":"t","queue":"q","at":9223372036854775807}"#,
+                "up to 9999",
             ),
         ];
         for (json, words) in table {

@@ -143,25 +143,13 @@ async fn claim(connection: &Connection, name: &str) -> lapin::Result<Option<Chan
     Ok(Some(channel))
 }
 
-async fn ids_in(connection: &Connection, name: &str) -> lapin::Result<HashSet<String>> {
-    let channel = open_channel(connection).await?;
-    let mut ids = HashSet::new();
-    while let Some(stub) = channel
-        .basic_get(name.into(), BasicGetOptions::default())
-        .await?
-    {
-        let id = stub.properties.message_id().as_ref();
-        ids.extend(id.map(ToString::to_string));
-    }
-    if !ids.is_empty() {
-        let all = BasicNackOptions {
-            multiple: true,
-            requeue: true,
-        };
-        channel.basic_nack(0, all).await?;
-    }
-    channel.close(200, "read".into()).await?;
-    Ok(ids)
+async fn put_back(channel: &Channel) -> lapin::Result<()> {
+    let all = BasicNackOptions {
+        multiple: true,
+        requeue: true,
+    };
+    channel.basic_nack(0, all).await?;
+    channel.close(200, "read".into()).await
 }
 
 #[async_trait]
@@ -234,7 +222,20 @@ impl Baton for RabbitBaton {
     async fn stubs(&self) -> Result<HashSet<String>, BrokerError> {
         self.held()?;
         let connection = self.connection.as_ref().expect("a held baton has one");
-        self.answer(ids_in(connection, &self.names.stubs())).await
+        let channel = self.answer(open_channel(connection)).await?;
+        let name = self.names.stubs();
+        let mut ids = HashSet::new();
+        // Each answer has its own time: there may be many.
+        loop {
+            let got = channel.basic_get(name.as_str().into(), BasicGetOptions::default());
+            let Some(stub) = self.answer(got).await? else {
+                break;
+            };
+            let id = stub.properties.message_id().as_ref();
+            ids.extend(id.map(ToString::to_string));
+        }
+        self.answer(put_back(&channel)).await?;
+        Ok(ids)
     }
 
     async fn forget_stubs(&self) -> Result<(), BrokerError> {

@@ -112,6 +112,11 @@ async fn entries_are_added_paused_and_removed(ledger: &dyn Ledger) {
     let ticks = ledger.settled_ticks().await.expect("answers");
     assert!(!ticks.contains_key(&id), "nothing is known of it any more");
     assert!(!ledger.remove_entry(&id).await.expect("answers"));
+    ledger.add_entry(&id, "three").await.expect("answers");
+    for (meant, removed) in [("an older one", false), ("three", true), ("three", false)] {
+        let answer = ledger.remove_entry_as(&id, meant).await;
+        assert_eq!(answer.expect("answers"), removed, "{meant}");
+    }
     ledger.give_up_lead(number).await.expect("answers");
 }
 

@@ -110,6 +110,21 @@ impl Schedules for MemoryLedger {
         Ok(was_there)
     }
 
+    async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
+        let same = self
+            .lock()
+            .schedules
+            .written
+            .added
+            .get(id)
+            .map(String::as_str)
+            == Some(entry);
+        match same {
+            true => self.remove_entry(id).await,
+            false => Ok(false),
+        }
+    }
+
     async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {
         let written = &mut self.lock().schedules.written;
         match paused {

@@ -38,8 +38,10 @@ for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 ";
 
-/// KEYS the added entries, the settled ticks, the paused ones, the version; ARGV entry. Returns 1 if there was one.
+/// KEYS the added entries, the settled ticks, the paused ones, the version; ARGV entry, and how it must be written. Returns 1 if there
+/// was one.
 pub(super) const REMOVE_ENTRY: &str = r"
+if ARGV[2] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
@@ -50,6 +52,16 @@ return 1
 impl RedisLedger {
     fn schedule_key(&self, what: &str) -> String {
         self.key("schedule", what)
+    }
+
+    /// Removes an entry by its id and, if that is said too, how it must be written.
+    async fn remove(&self, which: &[&str]) -> Result<bool, LedgerError> {
+        let mut call = self.scripts.remove_entry.key(self.schedule_key("added"));
+        for key in ["ticks", "paused", "version"] {
+            call.key(self.schedule_key(key));
+        }
+        let removed: i64 = self.line.call(call.arg(which)).await?;
+        Ok(removed == 1)
     }
 }
 
@@ -149,12 +161,11 @@ impl Schedules for RedisLedger {
     }
 
     async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError> {
-        let mut call = self.scripts.remove_entry.key(self.schedule_key("added"));
-        for key in ["ticks", "paused", "version"] {
-            call.key(self.schedule_key(key));
-        }
-        let removed: i64 = self.line.call(call.arg(id)).await?;
-        Ok(removed == 1)
+        self.remove(&[id]).await
+    }
+
+    async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
+        self.remove(&[id, entry]).await
     }
 
     async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {

@@ -1,8 +1,10 @@
 -- Question: which step makes a pipeline slow, or stops it?
 -- Read: p99 of a step on the critical path is time that a customer waits; wait is for its inputs and for a slot.
+-- A step over a list stands there as a whole, and on a line of their own the items of its list.
 SELECT
     service_name,
     span_name,
+    attributes->>'step.index' IS NOT NULL AS is_item,
     attributes->>'step.outcome' AS outcome,
     count(*) AS runs,
     approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY duration) AS p50_seconds,
@@ -11,5 +13,5 @@ SELECT
 FROM records
 WHERE span_name LIKE 'step.%'
     AND start_timestamp > now() - interval '24 hours'
-GROUP BY service_name, span_name, outcome
-ORDER BY service_name, p99_seconds DESC, span_name, outcome;
+GROUP BY service_name, span_name, is_item, outcome
+ORDER BY service_name, p99_seconds DESC, span_name, is_item, outcome;

@@ -8,7 +8,7 @@ SELECT
     approx_percentile_cont(0.99) WITHIN GROUP (ORDER BY duration) AS p99_seconds
 FROM records
 WHERE span_name ~ '^[a-z_]+[.][a-z_]+$'
-    AND NOT span_name ~ '^(taskiq|step|ext|sse)[.]|[.]pipeline$'
+    AND NOT span_name ~ '^(taskiq|scheduler|step|ext|sse)[.]|[.]pipeline$'
     AND start_timestamp > now() - interval '24 hours'
 GROUP BY span_name
 ORDER BY p99_seconds DESC, span_name;

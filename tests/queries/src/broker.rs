@@ -1,5 +1,5 @@
 //! Kicks a task as a TaskIQ scheduler does, by a message whose labels name the schedule, without a trace. And takes away what
-//! the run declared: forty queues that nobody needs any more.
+//! the run declared: seventy queues that nobody needs any more.
 
 use std::error::Error;
 
@@ -59,12 +59,20 @@ pub(crate) fn kick(
 /// Deleting what is not there is no error for RabbitMQ.
 pub(crate) fn clean() -> Result<(), Box<dyn Error>> {
     on_broker(async |channel, name| {
-        let roles = ["analysis", "render"].into_iter();
-        let levels = roles.flat_map(|role| {
+        let roles = [
+            "analysis",
+            "asset-edit",
+            "download",
+            "email",
+            "proxy",
+            "render",
+        ];
+        let levels = roles.into_iter().flat_map(|role| {
             ["0", "1", "2", "3", "dead"].map(|level| format!("{name}.{role}.{level}"))
         });
         let steps = (0..STEPS).map(|step| format!("{name}.delay.{step}"));
-        for queue in levels.chain(steps.clone()) {
+        let stubs = [format!("{name}.schedule.stubs")];
+        for queue in levels.chain(stubs).chain(steps.clone()) {
             let options = QueueDeleteOptions::default();
             channel.queue_delete(queue.as_str().into(), options).await?;
         }

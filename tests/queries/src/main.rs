@@ -1,7 +1,9 @@
-//! What `scripts/capture-spans` needs to record the spans of a run: a receiver that keeps them, the kick of a scheduler, which the
-//! product does not have yet, and the broom. It judges nothing.
+//! What `scripts/capture-spans` needs to record the spans of a run: a receiver that keeps them, the world outside, the kick of a
+//! TaskIQ scheduler, and the broom. It judges nothing.
 
 mod broker;
+mod http;
+mod outside;
 mod receiver;
 
 use std::process::ExitCode;
@@ -11,9 +13,13 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["receive", file] => receiver::run(file.as_ref()),
+        ["outside", files] => outside::run(files.as_ref()),
         ["scheduled", task, queue, schedule, args] => broker::kick(task, queue, schedule, args),
         ["clean"] => broker::clean(),
-        _ => Err("capture receive FILE | scheduled TASK QUEUE SCHEDULE ARGS | clean".into()),
+        _ => Err(
+            "capture receive FILE | outside DIRECTORY | scheduled TASK QUEUE SCHEDULE ARGS | clean"
+                .into(),
+        ),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,17 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
 use serde_json::{Value, json};
+
+use crate::http::{self, Request};
 
 /// Spans by their process and scope, both as JSON text.
 type Kept = BTreeMap<(String, String), Vec<Value>>;
@@ -43,45 +44,18 @@ fn serve(stream: TcpStream, kept: &Mutex<Kept>) {
         return;
     };
     let mut requests = BufReader::new(stream);
-    while let Ok(Some((path, body))) = read(&mut requests) {
+    while let Ok(Some(Request { path, body })) = http::read(&mut requests) {
         if path == "/v1/traces" {
             match ExportTraceServiceRequest::decode(body.as_slice()) {
                 Ok(request) => keep(request, kept),
                 Err(error) => eprintln!("capture: not protobuf: {error}"),
             }
         }
-        let answer =
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-        if answers.write_all(answer.as_bytes()).is_err() {
+        let answer = http::answer(200, "application/x-protobuf", b"");
+        if answers.write_all(&answer).is_err() {
             return;
         }
     }
-}
-
-/// The path and the plain body of the next request; none when there is no more.
-fn read(requests: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String, Vec<u8>)>> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if requests.read_line(&mut head)? == 0 {
-            return Ok(None);
-        }
-    }
-    let header = |name: &str| {
-        let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
-        pairs
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    };
-    let length = header("content-length").and_then(|length| length.parse().ok());
-    let mut body = vec![0; length.unwrap_or_default()];
-    requests.read_exact(&mut body)?;
-    if header("content-encoding") == Some("gzip") {
-        let mut plain = Vec::new();
-        GzDecoder::new(body.as_slice()).read_to_end(&mut plain)?;
-        body = plain;
-    }
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    Ok(Some((path, body)))
 }
 
 fn keep(request: ExportTraceServiceRequest, kept: &Mutex<Kept>) {

@@ -123,12 +123,20 @@ fn the_run_is_the_one_that_the_script_plays() {
         .collect();
     let played = [
         ("taskiq.analyze_project", "dead", 2),
-        ("taskiq.analyze_project", "done", 5),
+        ("taskiq.analyze_project", "done", 6),
         ("taskiq.analyze_project", "retry", 3),
-        ("taskiq.ping", "done", 6),
+        ("taskiq.download_media", "dead", 1),
+        ("taskiq.download_media", "done", 2),
+        ("taskiq.make_proxy", "done", 2),
+        ("taskiq.normalize_image", "done", 2),
+        ("taskiq.ping", "done", 9),
+        ("taskiq.process_clip_artifacts", "done", 2),
         ("taskiq.render_export", "dead", 2),
         ("taskiq.render_export", "done", 3),
         ("taskiq.render_export", "interrupted", 1),
+        ("taskiq.rescue_stuck_tasks", "done", 2),
+        ("taskiq.send_email", "dead", 1),
+        ("taskiq.send_email", "done", 2),
         ("taskiq.unknown", "dead", 2),
         ("taskiq.unknown", "snooze", 2),
     ];

@@ -88,6 +88,19 @@ impl TaskContext {
         self.underway.note_kept();
     }
 
+    /// What earlier attempts left is known, and whether any of it lies in the depot.
+    pub(crate) fn note_looked(&self, in_depot: bool) {
+        self.underway.note_looked();
+        if in_depot {
+            self.underway.note_in_depot();
+        }
+    }
+
+    /// Something of this message is on its way into the depot.
+    pub(crate) fn note_in_depot(&self) {
+        self.underway.note_in_depot();
+    }
+
     /// What makes the handler's own effects idempotent, where the runtime's at-least-once is not enough.
     #[must_use]
     pub fn fence(&self) -> Fence {

@@ -12,9 +12,17 @@ const BYTES: usize = 8;
 
 /// The first 16 hex digits of SHA-256.
 pub(crate) fn hashed(value: &[u8]) -> String {
-    let digest = digest(&SHA256, value);
-    let mut text = String::with_capacity(2 * BYTES);
-    for byte in &digest.as_ref()[..BYTES] {
+    hex(&digest(&SHA256, value).as_ref()[..BYTES])
+}
+
+/// All of SHA-256, for what must not be taken for anything else: a key in storage.
+pub(crate) fn whole(value: &[u8]) -> String {
+    hex(digest(&SHA256, value).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
@@ -29,6 +37,9 @@ mod tests {
     fn it_is_the_beginning_of_sha_256() {
         // printf '' | sha256sum
         assert_eq!(hashed(b""), "e3b0c44298fc1c14");
+        let whole = whole(b"");
+        assert!(whole.starts_with("e3b0c44298fc1c14") && whole.ends_with("7852b855"));
+        assert_eq!(whole.len(), 64);
         assert_ne!(hashed(b"a"), hashed(b"b"));
     }
 }

@@ -33,7 +33,7 @@ pub use ext::openai::{
     Whisper, Word,
 };
 pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
-pub use ext::storage::{Held, Storage, StorageError, Subject};
+pub use ext::storage::{CHECKPOINTS, Held, Storage, StorageError, Subject};
 pub use ext::ytdlp::{PageError, Ytdlp};
 pub use media::{Clip, Media, data_dir};
 pub use process::{ChildProcess, Collected, Exit, ProcessError};

@@ -20,6 +20,8 @@ enum Trouble {
     FailsOnce,
     Fails,
     HasNothingToDo,
+    HangsOnce,
+    Hangs,
 }
 
 impl Task for Clips {
@@ -45,6 +47,8 @@ async fn probe(cx: Cx, clip: Item<u32>, all: Arc<Vec<u32>>) -> TaskResult<u32> {
             Trouble::FailsOnce if cx.step_attempt() > 1 => Ok(*clip * 10),
             Trouble::FailsOnce => Err("not yet".into()),
             Trouble::Fails => Err("broken").permanent(),
+            Trouble::HangsOnce if cx.step_attempt() > 1 => Ok(*clip * 10),
+            Trouble::HangsOnce | Trouble::Hangs => std::future::pending().await,
             Trouble::HasNothingToDo => Err(Skip::because("it is empty").into()),
         },
         _ => Ok(*clip * 10),
@@ -57,6 +61,7 @@ fn probing() -> Pipeline<Clips, Begun, Vec<u32>> {
     p.keep(clips);
     let quick = Backoff::exponential(Duration::ZERO, Duration::ZERO);
     let each = spec("probe").max_parallel(2).attempts(2).backoff(quick);
+    let each = each.timeout(seconds(20));
     let probed = p.for_each(each, clips, (clips,), probe);
     p.keep_each(probed);
     p.output(probed)
@@ -159,4 +164,32 @@ async fn a_list_that_is_done_is_resumed_whole() {
         assert_eq!(report.outcome("probe"), Some(expected));
         assert_eq!(report.output.expect("done"), [10, 20]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timeout_is_one_items_and_not_the_lists() {
+    let begun = Instant::now();
+    let trouble = Some((1, Trouble::HangsOnce));
+    let (tree, done, _) = run(&Alone::new(), &[15, 1, 15, 15], trouble).await;
+    // One place: 15 + 15; the other: cut off after 20, then 1 + 15.
+    assert_eq!(begun.elapsed(), seconds(36), "longer than any timeout");
+    assert_eq!(done, Ok(vec![150, 10, 150, 150]));
+    let cut_off =
+        "step.index=1 step.outcome=timeout  ✗ Timeout: took longer than its timeout of 20s";
+    assert_eq!(tree.matches("step.outcome=timeout").count(), 1, "{tree}");
+    assert!(tree.contains(cut_off), "{tree}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_hangs_at_each_attempt_ends_the_list_and_says_which_it_was() {
+    let begun = Instant::now();
+    let trouble = Some((1, Trouble::Hangs));
+    let (tree, done, _) = run(&Alone::new(), &[1, 1, 19, 19], trouble).await;
+    assert_eq!(begun.elapsed(), seconds(40), "two attempts");
+    let error = done.expect_err("cut off");
+    let expected = "step `probe` failed: item 1 of 4: took longer than its timeout of 20s";
+    assert_eq!(error, expected);
+    assert_eq!(tree.matches("step.outcome=timeout").count(), 3, "{tree}");
+    let dropped = "step.index=3 step.outcome=done";
+    assert!(tree.contains(dropped), "{tree}");
 }

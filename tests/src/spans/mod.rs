@@ -1,8 +1,10 @@
 //! A task through the whole stack on the embedded broker, under paused time, asserted as the text of its span tree.
 //! What stands in these trees is what a person sees in a trace viewer.
 
+mod again;
 mod attempts;
 mod contexts;
+mod depots;
 mod lists;
 mod onion;
 mod pipelines;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sapari_runtime::pipeline::{Pipeline, StepContext, spec};
+use sapari_runtime::pipeline::{Alone, Pipeline, StepContext, spec};
 use tokio::time::{Instant, sleep};
 
 use super::*;
@@ -178,4 +178,34 @@ publish diamond [producer]
       └─ step.left  step.depends_on=top step.attempt=2 step.outcome=timeout project=p1  ✗ Timeout: took longer than its timeout of 20s
 "#,
     );
+}
+
+/// Ten seconds of work in three ranks: one that waited for the whole rank before it would take max(1, 5) + 3 + 3 = 11.
+fn ragged() -> Pipeline<Diamond, LeftRuns, u32> {
+    async fn takes<const SECONDS: u64>(_cx: Cx) -> TaskResult<u32> {
+        sleep(seconds(SECONDS)).await;
+        Ok(1)
+    }
+    async fn follows(_cx: Cx, before: Arc<u32>) -> TaskResult<u32> {
+        sleep(seconds(3)).await;
+        Ok(*before + 1)
+    }
+    let mut p = Pipeline::builder("desk");
+    let first = p.step("first", (), takes::<1>);
+    let second = p.step("second", (first,), follows);
+    let third = p.step("third", (second,), follows);
+    let beside = p.step("beside", (), takes::<5>);
+    let joined = p.step("joined", (third, beside), sum);
+    p.output(joined)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_waits_for_its_own_inputs_only() {
+    let begun = Instant::now();
+    let cx = Alone::new().cx::<Diamond>();
+    let args = Diamond { trouble: None };
+    let report = ragged().run_reported(&cx, LeftRuns::default(), args).await;
+    assert_eq!(begun.elapsed(), seconds(7), "not 11: there is no barrier");
+    assert_eq!(report.critical_path, ["first", "second", "third", "joined"]);
+    assert_eq!(report.output.expect("joined"), 4);
 }

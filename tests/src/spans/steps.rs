@@ -213,6 +213,33 @@ publish listen [producer]
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_beside_a_step_that_ends_the_pipeline_is_cancelled() {
+    async fn ends(_cx: StepContext<Listen, ()>) -> TaskResult<ControlFlow<u32, u32>> {
+        sleep(seconds(1)).await;
+        Ok(ControlFlow::Break(7))
+    }
+    async fn slow(_cx: StepContext<Listen, ()>) -> TaskResult<u32> {
+        sleep(seconds(5)).await;
+        Ok(1)
+    }
+    async fn add(_cx: StepContext<Listen, ()>, a: Arc<u32>, b: Arc<u32>) -> TaskResult<u32> {
+        Ok(*a + *b)
+    }
+    let mut p = Pipeline::builder("desk");
+    let slow = p.step("slow", (), slow);
+    let ends = p.step_or_end("ends", (), ends);
+    let sum = p.step("sum", (ends, slow), add);
+    let (pipeline, begun) = (p.output(sum), Instant::now());
+    let cx = Alone::new().cx::<Listen>();
+    let report = pipeline.run_reported(&cx, (), Listen::default()).await;
+    assert_eq!(begun.elapsed(), seconds(1), "not the five of the other");
+    assert_eq!(report.ended_by, Some("ends"));
+    assert_eq!(report.outcome("slow"), Some(StepOutcome::Cancelled));
+    assert_eq!(report.outcome("sum"), Some(StepOutcome::NotBegun));
+    assert_eq!(report.output.expect("its output"), 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_snooze_is_not_passed_over() {
     let begun = Instant::now();
     let args = Listen {

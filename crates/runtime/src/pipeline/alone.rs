@@ -156,7 +156,7 @@ impl Alone {
     /// The message has come to its end, as far as pipelines go: nothing is kept of its steps any more.
     pub async fn end(&self) {
         let shelf = Shelf::new(self.results.ledger(), self.depot.clone());
-        shelf.clear(&self.id).await;
+        shelf.clear(&self.id, true).await;
     }
 
     /// How the last run of a pipeline went.

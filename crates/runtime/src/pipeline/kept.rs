@@ -55,7 +55,10 @@ impl Kept {
         // Args came as JSON, so they can be written as JSON.
         let args = serde_json::to_vec(task).unwrap_or_default();
         kept.run = Fingerprint::of_run(cx.kick(), (dag.name, dag.version), &args);
-        kept.found = cx.shelf().load(cx.id()).await;
+        if let Some(found) = cx.shelf().load(cx.id()).await {
+            cx.note_looked(found.values().any(|checkpoint| checkpoint.head.in_depot));
+            kept.found = found;
+        }
         if !kept.found.is_empty() {
             cx.note_kept();
         }
@@ -157,6 +160,10 @@ impl Kept {
             in_depot: false,
         };
         shared.cx.note_kept();
+        if shared.cx.shelf().is_for_depot(output.len()) {
+            // Before it is there: one that is dropped on the way may have arrived.
+            shared.cx.note_in_depot();
+        }
         let (id, name) = (shared.cx.id(), self.name(key));
         shared.cx.shelf().put(id, &name, head, output).await;
     }

@@ -46,13 +46,13 @@ impl Shelf {
         }
     }
 
-    /// All that is kept of this message's steps; nothing when that cannot be found out.
-    pub(super) async fn load(&self, id: &MessageId) -> BTreeMap<String, Checkpoint> {
+    /// All that is kept of this message's steps; none when that cannot be found out.
+    pub(super) async fn load(&self, id: &MessageId) -> Option<BTreeMap<String, Checkpoint>> {
         let kept = match in_time(self.ledger.kept_steps(id, KEPT)).await {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(%error, "what earlier attempts left is not known: every step runs");
-                return BTreeMap::new();
+                return None;
             }
         };
         let mut found = BTreeMap::new();
@@ -65,7 +65,7 @@ impl Shelf {
             }
             found.insert(step, checkpoint);
         }
-        found
+        Some(found)
     }
 
     async fn fetch(&self, id: &MessageId, step: &str) -> Option<Vec<u8>> {
@@ -95,7 +95,7 @@ impl Shelf {
     ) -> Result<(), BoxError> {
         let mut output = Some(output);
         let size = output.as_ref().map_or(0, Vec::len);
-        if let Some(depot) = self.depot.as_ref().filter(|_| size > LARGE) {
+        if let Some(depot) = self.depot.as_ref().filter(|_| self.is_for_depot(size)) {
             // First the output, then what leads to it.
             in_time(depot.put(id, step, output.take().unwrap_or_default())).await?;
             head.in_depot = true;
@@ -109,10 +109,15 @@ impl Shelf {
         in_time(self.ledger.keep_step(id, step, &bytes, KEPT)).await
     }
 
+    /// Whether an output of this size goes to the depot.
+    pub(super) fn is_for_depot(&self, bytes: usize) -> bool {
+        self.depot.is_some() && bytes > LARGE
+    }
+
     /// The message has come to its end: nothing of its steps is kept any more.
-    pub(crate) async fn clear(&self, id: &MessageId) -> bool {
+    pub(crate) async fn clear(&self, id: &MessageId, in_depot: bool) -> bool {
         let depot = async {
-            match &self.depot {
+            match self.depot.as_ref().filter(|_| in_depot) {
                 Some(depot) => depot.clear(id).await,
                 None => Ok(()),
             }

@@ -60,10 +60,12 @@ pub(super) async fn conclude(engine: &Engine, reception: &Reception, ending: &En
 
 /// What was kept of its steps is of no use any more. An earlier attempt may have left something that this one did not even look for.
 async fn forget_steps(engine: &Engine, reception: &Reception, message: &Message, ending: &Ending) {
-    let kept = ending.underway().is_some_and(Underway::keeps_steps);
+    let underway = ending.underway();
+    let kept = underway.is_some_and(Underway::keeps_steps);
     let ran_before = reception.redelivered || message.hop() > 0;
     if kept || ran_before {
-        let clearing = timeout(TELLING, engine.shelf.clear(&message.id));
+        let in_depot = underway.map_or(ran_before, |it| it.may_be_in_depot(ran_before));
+        let clearing = timeout(TELLING, engine.shelf.clear(&message.id, in_depot));
         // What is left runs out by itself.
         let _ = clearing.await;
     }

@@ -50,6 +50,10 @@ pub(crate) struct Underway {
     claimed: AtomicBool,
     /// Whether outputs of its steps are kept.
     keeps_steps: AtomicBool,
+    /// Whether some of them lie in the depot, or may.
+    in_depot: AtomicBool,
+    /// Whether it is known what the attempts before it left.
+    looked: AtomicBool,
     stuck: AtomicBool,
     /// How many slots it was given.
     slots: AtomicU32,
@@ -82,6 +86,8 @@ impl Underway {
             waiting: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             keeps_steps: AtomicBool::new(false),
+            in_depot: AtomicBool::new(false),
+            looked: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             slots: AtomicU32::new(1),
             mark: Mutex::default(),
@@ -101,6 +107,22 @@ impl Underway {
 
     pub(crate) fn keeps_steps(&self) -> bool {
         self.keeps_steps.load(Ordering::Acquire)
+    }
+
+    /// An output is on its way into the depot, or was found to lie there.
+    pub(crate) fn note_in_depot(&self) {
+        self.in_depot.store(true, Ordering::Release);
+    }
+
+    /// What earlier attempts left has been read.
+    pub(crate) fn note_looked(&self) {
+        self.looked.store(true, Ordering::Release);
+    }
+
+    /// Whether its end must clear the depot as well: asking an object store for nothing would cost each message a request.
+    pub(crate) fn may_be_in_depot(&self, ran_before: bool) -> bool {
+        let looked = self.looked.load(Ordering::Acquire);
+        self.in_depot.load(Ordering::Acquire) || (ran_before && !looked)
     }
 
     /// It has so many slots.

@@ -4,6 +4,7 @@
 //! only what is old, has no caching, and no permissions of its own: whoever has a
 //! [`Storage`] may read and write under its prefix.
 
+mod depot;
 mod error;
 mod held;
 mod key;
@@ -26,6 +27,7 @@ use object_store::signer::{Method, Signer};
 use object_store::{ObjectStore, ObjectStoreExt};
 use sapari_telemetry::Traced;
 
+pub use depot::CHECKPOINTS;
 pub use error::StorageError;
 pub use held::{Held, OTHER};
 pub use old::{Old, OldObjects};

@@ -22,7 +22,9 @@ use sapari_tasks::Role;
 #[must_use]
 pub fn worker(listener: Listener) -> Worker<Listener> {
     let pipeline = pipeline::analysis(listener.budget).describe();
+    let depot = listener.media.storage.clone();
     Worker::new(Role::Analysis.queue(), listener)
+        .depot(depot)
         .task::<analyze_project>()
         .task::<prune_results>()
         .task::<rescue_stuck_tasks>()

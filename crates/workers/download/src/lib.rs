@@ -16,7 +16,9 @@ use sapari_tasks::Role;
 /// The role's worker: every task of its queue, and its slots. They wait for the network.
 #[must_use]
 pub fn worker(sources: Sources) -> Worker<Sources> {
+    let depot = sources.media.storage.clone();
     Worker::new(Role::Download.queue(), sources)
+        .depot(depot)
         .task::<download_media>()
         .task::<process_clip_artifacts>()
         .pipeline(pipeline::download().describe())

@@ -13,7 +13,9 @@ use sapari_tasks::Role;
 /// The role's worker. One slot: ffmpeg takes every core of its own accord.
 #[must_use]
 pub fn worker(media: Media) -> Worker<Media> {
+    let depot = media.storage.clone();
     Worker::new(Role::Proxy.queue(), media)
+        .depot(depot)
         .task::<make_proxy>()
         .pipeline(pipeline::proxy().describe())
         .slots(1)

@@ -1,19 +1,16 @@
-//! Deletes what has lain in storage for longer than it is kept.
-//! It touches only what is called as an export or a preview is: a UUID and an extension, under their prefixes.
+//! Deletes what has lain in storage for longer than it is kept: exports, previews, and outputs of steps whose message nobody settled.
+//! It touches only what is called as one of these is.
 
 use std::time::{Duration, SystemTime};
 
 use sapari_runtime::prelude::*;
-use sapari_services::{Media, Storage, StorageError, Subject};
+use sapari_services::{CHECKPOINTS, Media, Storage, StorageError, Subject};
 use sapari_tasks::{CleanedUp, CleanupExpiredExports};
 use uuid::Uuid;
 
-/// For whom an object is deleted, by the id in its name.
-type SubjectOf = fn(Uuid) -> Subject;
-
-/// Who lies where.
-const PREFIXES: [(&str, SubjectOf); 2] =
-    [("exports", Subject::export), ("previews", Subject::project)];
+/// How old an output of a step is that is of no use any more: what leads to it in the ledger goes three days after the last attempt,
+/// and what is still retried after a week makes it again.
+const OUTPUTS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What one run deletes at most, of each: it holds a list of them.
 const MOST: usize = 10_000;
@@ -30,15 +27,24 @@ pub async fn cleanup_expired_exports(
         return Err(TaskError::permanent(reason));
     }
     let kept = Duration::from_hours(24) * args.keep_days;
+    let (exports, outputs) = (written_before(kept), written_before(OUTPUTS_KEPT));
+    let places = [
+        ("exports", exports),
+        ("previews", exports),
+        (CHECKPOINTS, outputs),
+    ];
+    clean(&media.storage, &places, MOST, &cx).await
+}
+
+fn written_before(kept: Duration) -> SystemTime {
     // Before there were clocks, nothing was written.
     let before = SystemTime::now().checked_sub(kept);
-    let before = before.unwrap_or(SystemTime::UNIX_EPOCH);
-    clean(&media.storage, before, MOST, &cx).await
+    before.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 async fn clean(
     storage: &Storage,
-    before: SystemTime,
+    places: &[(&str, SystemTime)],
     most: usize,
     cx: &TaskContext,
 ) -> TaskResult<CleanedUp> {
@@ -47,19 +53,22 @@ async fn clean(
         bytes: 0,
         is_more: false,
     };
-    for (prefix, subject) in PREFIXES {
-        let old = storage.written_before(prefix, before, most).await;
+    for (prefix, before) in places {
+        let old = storage.written_before(prefix, *before, most).await;
         let old = old.permanent_when(StorageError::is_permanent)?;
         cleaned.is_more |= old.is_more;
         for object in old.found {
-            let Some(of) = ours(prefix, &object.key) else {
+            let Some(ours) = Ours::of(prefix, &object.key) else {
                 continue;
             };
             if cx.stop().is_cancelled() {
                 cleaned.is_more = true;
                 return Ok(cleaned);
             }
-            let deleted = storage.delete(subject(of), &object.key).await;
+            let deleted = match ours {
+                Ours::Made(subject) => storage.delete(subject, &object.key).await,
+                Ours::Output => storage.forget_output(&object.key).await,
+            };
             deleted.permanent_when(StorageError::is_permanent)?;
             cleaned.deleted += 1;
             cleaned.bytes += object.bytes;
@@ -68,12 +77,28 @@ async fn clean(
     Ok(cleaned)
 }
 
-/// Whose it is, if it is called as ours are.
-fn ours(prefix: &str, key: &str) -> Option<Uuid> {
-    let name = key.strip_prefix(prefix)?.strip_prefix('/')?;
-    let (uuid, extension) = name.split_once('.')?;
-    let known = matches!(extension, "mp4" | "srt" | "vtt");
-    known.then(|| Uuid::try_parse(uuid).ok())?
+/// What an object is, if it is called as ours are.
+enum Ours {
+    /// An export or a preview, and for whom it was made.
+    Made(Subject),
+    /// Of a step of a pipeline.
+    Output,
+}
+
+impl Ours {
+    fn of(prefix: &str, key: &str) -> Option<Self> {
+        let name = key.strip_prefix(prefix)?.strip_prefix('/')?;
+        if prefix == CHECKPOINTS {
+            return Storage::is_output(key).then_some(Self::Output);
+        }
+        let (uuid, extension) = name.split_once('.')?;
+        let known = matches!(extension, "mp4" | "srt" | "vtt");
+        let uuid = known.then(|| Uuid::try_parse(uuid).ok())??;
+        Some(Self::Made(match prefix {
+            "exports" => Subject::export(uuid),
+            _ => Subject::project(uuid),
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +108,7 @@ mod tests {
 
     use sapari_runtime::error::ErrorKind;
     use sapari_runtime::pipeline::Alone;
-    use sapari_services::Scratch;
+    use sapari_services::{Ffmpeg, Scratch};
 
     use super::*;
 
@@ -112,26 +137,33 @@ mod tests {
             format!("exports/{a}.srt"),
             format!("previews/{b}.mp4"),
         ];
+        let (hash, step) = ("a1".repeat(32), "b2".repeat(32));
+        let old_output = format!("checkpoints/{hash}/{step}");
         let others = [
+            (format!("checkpoints/{step}/{hash}"), 6),
+            (format!("checkpoints/{hash}/notes"), 90),
             (format!("exports/{c}.mp4"), 6),
             ("exports/readme.mp4".to_owned(), 90),
             (format!("exports/{a}.mp4.bak"), 90),
             (format!("exports/deeper/{a}.mp4"), 90),
             (format!("clips/{a}.mp4"), 90),
         ];
+        let old = old.into_iter().chain([old_output]).collect::<Vec<_>>();
         old.iter().for_each(|key| put(root.dir(), key, 8));
         others
             .iter()
             .for_each(|(key, days)| put(root.dir(), key, *days));
-        let (alone, before) = (Alone::new(), SystemTime::now() - DAY * 7);
+        let alone = Alone::new();
         let cx = alone.cx::<CleanupExpiredExports>();
-        let cleaned = clean(&storage, before, MOST, &cx).await.unwrap();
+        let media = Media::new(Ffmpeg::in_path(), storage, root.dir().to_owned());
+        let args = CleanupExpiredExports { keep_days: 7 };
+        let cleaned = cleanup_expired_exports(args, cx, State(media)).await;
         let expected = CleanedUp {
-            deleted: 3,
-            bytes: 12,
+            deleted: 4,
+            bytes: 16,
             is_more: false,
         };
-        assert_eq!(cleaned, expected);
+        assert_eq!(cleaned.unwrap(), expected);
         assert!(old.iter().all(|key| !root.dir().join(key).exists()));
         assert!(others.iter().all(|(key, _)| root.dir().join(key).exists()));
     }
@@ -144,7 +176,7 @@ mod tests {
         put(root.dir(), &key, 1);
         let alone = Alone::new();
         let clean = async |keep_days| {
-            let ffmpeg = sapari_services::Ffmpeg::in_path();
+            let ffmpeg = Ffmpeg::in_path();
             let media = Media::new(ffmpeg, storage.clone(), root.dir().to_owned());
             let cx = alone.cx::<CleanupExpiredExports>();
             cleanup_expired_exports(CleanupExpiredExports { keep_days }, cx, State(media)).await
@@ -172,9 +204,8 @@ mod tests {
         let alone = Alone::new();
         let cx = alone.cx::<CleanupExpiredExports>();
         for (deleted, is_more) in [(2, true), (2, true), (1, false), (0, false)] {
-            let cleaned = clean(&storage, SystemTime::now() - DAY, 2, &cx)
-                .await
-                .unwrap();
+            let places = [("exports", SystemTime::now() - DAY)];
+            let cleaned = clean(&storage, &places, 2, &cx).await.unwrap();
             assert_eq!((cleaned.deleted, cleaned.is_more), (deleted, is_more));
         }
     }

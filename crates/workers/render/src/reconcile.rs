@@ -2,13 +2,14 @@
 //! It deletes nothing: what is expired is `cleanup`'s, and what belongs to nobody is known to whoever keeps the projects.
 
 use sapari_runtime::prelude::*;
-use sapari_services::{Held, Media, StorageError};
+use sapari_services::{CHECKPOINTS, Held, Media, StorageError};
 use sapari_tasks::{BucketUse, ReconcileStorage, StorageUse};
 use sapari_telemetry::storage_used;
 
-/// The first parts of the keys that the roles write.
-const BUCKETS: [&str; 6] = [
+/// The first parts of the keys that the roles and their pipelines write.
+const BUCKETS: [&str; 7] = [
     "artifacts",
+    CHECKPOINTS,
     "clips",
     "exports",
     "previews",

@@ -1,10 +1,12 @@
 //! `--explain`: what a worker would do, told without any server; how its pipelines went, by the result store.
 
-use sapari_runtime::host::connect_results;
-use sapari_runtime::ledger::LastRun;
-use sapari_tasks::Role;
+use std::collections::BTreeMap;
 
-use super::support::{PATIENCE, Space, result_url};
+use sapari_tasks::{AnalyzeProject, Role};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::support::{INTERVIEW, Space};
 
 /// Nothing listens on the port for discarding; and whoever tried would wait half a minute for a server to come up.
 const NOBODY: &str = "127.0.0.1:9";
@@ -48,8 +50,7 @@ async fn every_role_tells_tasks_middleware_and_topology_without_a_server() {
         ];
         let queue = |level: u8| format!("queue staging.{role}.{level} ");
         expected.extend((0..levels).map(queue));
-        expected
-            .extend(pipeline.map(|name| format!("pipeline {name}\n  the last run is not known")));
+        expected.extend(pipeline.map(|name| format!("pipeline {name}\n  no whole run is known")));
         for words in expected {
             assert!(text.contains(&words), "{words:?} is not in\n{text}");
         }
@@ -58,33 +59,97 @@ async fn every_role_tells_tasks_middleware_and_topology_without_a_server() {
     }
 }
 
-#[tokio::test]
-async fn explain_draws_the_pipelines_and_how_their_last_run_went() {
+/// The steps of an analysis without models that wait for each other; what needs a model is skipped.
+const PATH: [&str; 5] = [
+    "load_audio",
+    "detect_silences",
+    "validate_edits",
+    "create_edits",
+    "update_project",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_draws_the_pipelines_and_how_their_last_whole_run_went() {
     let space = Space::new();
-    let results = connect_results(&result_url(), space.namespace(), PATIENCE).await;
-    let results = results.unwrap_or_else(|failure| panic!("{}", failure.message));
-    let path = ["load_audio", "detect_silences"];
-    let last = LastRun {
-        at: 1e9,
-        seconds: 12.5,
-        critical_path: path.map(str::to_owned).to_vec(),
-        steps: path.map(|step| (step.to_owned(), 6.25)).into(),
+    let explained = async |role: &str| {
+        let args = ["--role", role, "--explain"];
+        explained(&space, "sapari-worker", &args).await
     };
-    let ledger = results.ledger();
-    let kept = ledger.keep_last_run("analysis", &last, PATIENCE);
-    kept.await.expect("Redis is up");
-    let known = "  the last run took 12.5 s: load_audio 6.2 s > detect_silences 6.2 s";
-    let unknown = "  the last run is not known";
-    for (role, pipeline, expected) in [
-        ("analysis", "pipeline analysis", known),
-        ("render", "pipeline render", unknown),
-    ] {
-        let args = ["--role", role, "--explain", "--result-url", &result_url()];
-        let ended = space.start("sapari-worker", &args).ended().await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        let text = ended.stdout.join("\n");
-        for words in [pipeline, expected, "  flowchart LR", "  digraph "] {
+    for role in ["analysis", "render"] {
+        let text = explained(role).await;
+        let parts = ["  no whole run is known: ", "  flowchart LR", "  digraph "];
+        for words in parts {
             assert!(text.contains(words), "{words:?} is not in\n{text}");
         }
+        for thick in ["==>", "penwidth"] {
+            assert!(!text.contains(thick), "{thick:?} is in\n{text}");
+        }
     }
+
+    analyze(&space).await;
+    let text = explained("analysis").await;
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let last = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("  the last whole run, at 2"))
+        .unwrap_or_else(|| panic!("no last run in {lines:#?}"));
+    let steps = last
+        .split_once("Z, took ")
+        .and_then(|(_, took)| took.split_once(": "));
+    let (_, steps) = steps.expect("when, how long, and which steps");
+    let steps: Vec<&str> = steps
+        .split(" > ")
+        .filter_map(|step| step.split(' ').next())
+        .collect();
+    assert_eq!(steps, PATH);
+    assert_path_is_thick(&lines);
+    let text = explained("render").await;
+    assert!(text.contains("  no whole run is known: "), "{text}");
+}
+
+/// Has a worker analyse the interview.
+async fn analyze(space: &Space) {
+    let clip_file_uuid = Uuid::new_v4();
+    let order = AnalyzeProject {
+        project_uuid: Uuid::new_v4(),
+        clip_file_uuid,
+        clip_key: format!("clips/{clip_file_uuid}/interview.mp4"),
+        export_uuid: None,
+    };
+    space.store(&order.clip_key, INTERVIEW.as_ref());
+    let _worker = space.start("sapari-analysis", &[]).ready().await;
+    let args = json!(order).to_string();
+    let line = ["kick", "analyze_project", "--args", &args, "--wait", "120s"];
+    let ended = space.sapari(&line).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// In both drawings the steps of the path and the arrows between them are thick, and no others.
+#[track_caller]
+fn assert_path_is_thick(lines: &[String]) {
+    let arrows: Vec<(&str, &str)> = PATH.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    // `s0["load_audio<br/>1.2 s"]`, and later `s0 ==> s1`.
+    let boxes: BTreeMap<&str, &str> = lines
+        .iter()
+        .filter_map(|line| line.trim().split_once("[\""))
+        .filter(|(node, _)| node.starts_with('s'))
+        .filter_map(|(node, label)| Some((node, label.split(['<', '"']).next()?)))
+        .collect();
+    let thick: Vec<(&str, &str)> = lines
+        .iter()
+        .filter_map(|line| line.trim().split_once(" ==> "))
+        .map(|(from, to)| (boxes[from], boxes[to]))
+        .collect();
+    assert_eq!(thick, arrows, "{lines:#?}");
+    let thick: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.trim().strip_suffix("[penwidth=3]"))
+        .collect();
+    let expected: Vec<String> = arrows
+        .iter()
+        .map(|(from, to)| format!("\"{from}\" -> \"{to}\" "))
+        .collect();
+    assert_eq!(thick, expected, "{lines:#?}");
+    let thick = lines.iter().filter(|line| line.ends_with(", penwidth=3]"));
+    assert_eq!(thick.count(), PATH.len(), "{lines:#?}");
 }

@@ -343,3 +343,17 @@ async fn how_the_last_run_went_is_known() {
     assert_eq!(last.critical_path, ["probe", "fetch", "apply", "store"]);
     assert_eq!((last.seconds, last.steps["fetch"]), (71.0, 10.0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_failed_or_was_resumed_is_no_whole_one() {
+    let (message, machine) = (Alone::new(), Machine::failing(1));
+    attempt(&message, 1, &machine)
+        .await
+        .output
+        .expect_err("full");
+    assert_eq!(message.last_run("desk").await, None);
+    let second = attempt(&message, 1, &machine).await;
+    second.output.as_ref().expect("stored");
+    assert_eq!(second.outcome("apply"), Some(StepOutcome::Resumed));
+    assert_eq!(message.last_run("desk").await, None);
+}

@@ -230,9 +230,11 @@ async fn what_runs_beside_a_step_that_ends_the_pipeline_is_cancelled() {
     let ends = p.step_or_end("ends", (), ends);
     let sum = p.step("sum", (ends, slow), add);
     let (pipeline, begun) = (p.output(sum), Instant::now());
-    let cx = Alone::new().cx::<Listen>();
+    let message = Alone::new();
+    let cx = message.cx::<Listen>();
     let report = pipeline.run_reported(&cx, (), Listen::default()).await;
     assert_eq!(begun.elapsed(), seconds(1), "not the five of the other");
+    assert_eq!(message.last_run("desk").await, None, "it was not whole");
     assert_eq!(report.ended_by, Some("ends"));
     assert_eq!(report.outcome("slow"), Some(StepOutcome::Cancelled));
     assert_eq!(report.outcome("sum"), Some(StepOutcome::NotBegun));

@@ -1,5 +1,5 @@
 //! `--explain`: what a worker would run, how, on which queues, and through which steps. It is told without any server; how a pipeline's
-//! last run went is told as well if the result store happens to answer.
+//! last whole run went is told as well if the result store happens to answer.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::ledger::LastRun;
 use crate::pipeline::Graph;
 use crate::worker::{Plan, TaskSummary};
 
-/// How the last run of each pipeline went, as far as that is known.
+/// How the last whole run of each pipeline went, as far as that is known.
 pub(super) type LastRuns = BTreeMap<&'static str, LastRun>;
 
 pub(super) fn print(
@@ -52,10 +52,17 @@ fn render(role: &str, service: &str, plan: &Plan, topology: &[String]) -> String
 
 fn of_pipeline(graph: &Graph, last: Option<&LastRun>) -> String {
     let path = match last {
-        Some(last) => format!("took {}", Graph::critical_path(last)),
-        None => "is not known: none was heard of, or the result store does not answer".to_owned(),
+        Some(last) => format!(
+            "the last whole run, at {}, took {}",
+            moment(last.at),
+            Graph::critical_path(last)
+        ),
+        None => {
+            "no whole run is known: there was none in 30 days, or the result store does not answer"
+                .to_owned()
+        }
     };
-    let mut text = format!("\npipeline {}\n  the last run {path}\n", graph.name);
+    let mut text = format!("\npipeline {}\n  {path}\n", graph.name);
     for drawing in [graph.mermaid(last), graph.dot(last)] {
         text.push('\n');
         for line in drawing.lines() {
@@ -63,6 +70,12 @@ fn of_pipeline(graph: &Graph, last: Option<&LastRun>) -> String {
         }
     }
     text
+}
+
+/// In UTC, to the second. What another program wrote may be no moment at all.
+fn moment(unix_seconds: f64) -> String {
+    let at = jiff::Timestamp::from_second(unix_seconds as i64);
+    at.map_or_else(|_| "a moment unknown".to_owned(), |at| at.to_string())
 }
 
 fn table(tasks: &[TaskSummary]) -> Vec<String> {
@@ -120,6 +133,12 @@ mod tests {
         for (duration, text) in table {
             assert_eq!(short(duration), text);
         }
+    }
+
+    #[test]
+    fn a_moment_is_told_in_utc() {
+        assert_eq!(moment(1e9 + 0.9), "2001-09-09T01:46:40Z");
+        assert_eq!(moment(f64::MAX), "a moment unknown");
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Places {
         }
     }
 
-    /// How the last run of each pipeline went, if the result store says so at once.
+    /// How the last whole run of each pipeline went, if the result store says so at once.
     fn last_runs(&self, plan: &Plan) -> LastRuns {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

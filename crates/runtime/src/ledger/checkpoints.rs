@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::LedgerError;
 use crate::message::MessageId;
 
-/// How the last run of a pipeline went, for people.
+/// How the last whole run of a pipeline went, for people: one that came to its output, ended by no step before its end, and in which
+/// nothing was resumed. Others say little of how long it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastRun {
     /// When it ended, in seconds since 1970.

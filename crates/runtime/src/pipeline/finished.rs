@@ -43,10 +43,11 @@ impl Finished {
             .collect()
     }
 
-    /// Whether all of it was run.
-    pub(super) fn is_typical(&self) -> bool {
+    /// Whether it came to its output, not by an early end, and without what an attempt before it had finished.
+    pub(super) fn is_whole(&self) -> bool {
         let mut steps = self.steps.iter();
-        self.ended_by.is_none() && steps.all(|step| step.outcome != StepOutcome::Resumed)
+        let came = self.result.is_ok() && self.ended_by.is_none();
+        came && steps.all(|step| step.outcome != StepOutcome::Resumed)
     }
 
     pub(super) fn last_run(&self) -> LastRun {

@@ -41,13 +41,11 @@ impl<In: Task, Deps: Send + Sync + 'static> Dag<In, Deps> {
         let shared = Arc::new(Shared::new((task, deps), cx, purse, track));
         let run = Run::new(self, &shared, &kept);
         let finished = run.finish_all(began).await;
-        if finished.result.is_ok() {
-            // One that was resumed says nothing of how long it takes.
-            if finished.is_typical() {
-                let last = || finished.last_run();
-                cx.shelf().tell(self.name, last).await;
-            }
-        } else {
+        if finished.is_whole() {
+            let last = || finished.last_run();
+            cx.shelf().tell(self.name, last).await;
+        }
+        if finished.result.is_err() {
             kept.put_spent(&shared).await;
         }
         finished

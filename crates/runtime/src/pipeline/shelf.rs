@@ -133,7 +133,7 @@ impl Shelf {
         }
     }
 
-    /// Writes down how a run went, now and then: it is for people.
+    /// Writes down how a whole run went, the first within ten seconds: it is for people, and no work for the store.
     pub(super) async fn tell(&self, pipeline: &'static str, run: impl FnOnce() -> LastRun) {
         if !self.is_due(pipeline) {
             return;
@@ -171,5 +171,38 @@ impl fmt::Debug for Shelf {
         f.debug_struct("Shelf")
             .field("depot", &self.depot)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::Results;
+    use crate::result::memory::MemoryResults;
+
+    fn run(at: f64) -> LastRun {
+        LastRun {
+            at,
+            seconds: 1.0,
+            critical_path: Vec::new(),
+            steps: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_runs_one_in_ten_seconds_is_written_down_for_each_pipeline() {
+        let ledger = MemoryResults::new().ledger();
+        let shelf = Shelf::new(Arc::clone(&ledger), None);
+        for (pause, pipeline, at, known) in [
+            (0, "render", 1.0, 1.0),
+            (0, "preview", 2.0, 2.0),
+            (9, "render", 3.0, 1.0),
+            (1, "render", 4.0, 4.0),
+        ] {
+            tokio::time::advance(seconds(pause)).await;
+            shelf.tell(pipeline, || run(at)).await;
+            let last = ledger.last_run(pipeline).await.expect("answers");
+            assert_eq!(last.expect("written down").at, known, "{at}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What makes no sense is refused before anything is connected; what cannot be reached is said with another code, and no
 //! password is ever repeated.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use super::support::{Ended, Space, broker_url, result_url};
 
@@ -141,12 +143,19 @@ async fn a_missing_ffmpeg_or_ffprobe_is_69_before_anything_is_connected() {
 async fn the_versions_of_both_are_logged_at_the_start() {
     let port = Watched::new();
     let space = watched(&port);
+    let dir = space.path("bin");
+    std::fs::create_dir(&dir).expect("writable");
+    let versions = [("ffmpeg", "7.1-of-one"), ("ffprobe", "7.2-of-another")];
+    for (program, version) in versions {
+        let script = format!("#!/bin/sh\necho \"{program} version {version} Copyright\"\n");
+        let path = dir.join(program);
+        std::fs::write(&path, script).expect("writable");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("ours");
+    }
+    let space = space.with("PATH", &dir.display().to_string());
     let worker = space.start("sapari-render", &["--boot-deadline", "1s"]);
     let found = worker.stderr.message("ffmpeg found").await;
-    for program in ["ffmpeg", "ffprobe"] {
-        let said = std::process::Command::new(program).arg("-version").output();
-        let said = String::from_utf8(said.expect("installed").stdout).expect("UTF-8");
-        let version = said.split_whitespace().nth(2).expect("a version");
+    for (program, version) in versions {
         assert_eq!(found["fields"][program], version, "{found}");
     }
 }

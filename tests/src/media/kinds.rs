@@ -39,8 +39,8 @@ impl Shop {
         self.both("ten.mp4", "-pix_fmt yuv420p10le")
     }
 
-    pub(super) fn sound_alone(&self) -> PathBuf {
-        self.make("sound.mp3", SOUND)
+    pub(super) fn sound_alone_in(&self, format: &str) -> PathBuf {
+        self.make(&format!("sound.{format}"), SOUND)
     }
 
     pub(super) fn pictures_alone(&self) -> PathBuf {

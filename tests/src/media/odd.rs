@@ -49,7 +49,7 @@ async fn of_ten_bits() {
 #[tokio::test]
 async fn of_sound_alone() {
     let shop = Shop::new();
-    let clip = shop.sound_alone();
+    let clip = shop.sound_alone_in("mp3");
     let (_, file) = shop.render(&clip, &KEEP).await.expect("rendered");
     let length: f64 = probe(&file, "a:0", "duration").parse().expect("a length");
     assert!((length - KEPT).abs() <= 0.1, "{length}");

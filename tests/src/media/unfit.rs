@@ -63,7 +63,8 @@ async fn nothing() {
 #[tokio::test]
 async fn cut_off_in_the_middle() {
     let shop = Shop::new();
-    for whole in [shop.usual(), shop.in_a("mkv")] {
+    let sound = shop.sound_alone_in("flac");
+    for whole in [shop.usual(), shop.in_a("mkv"), sound] {
         let file = shop.cut_off(&whole, 60);
         let name = file.file_name().expect("a name").to_string_lossy();
         let words = format!("{name} cannot be processed: it is damaged or cut off");
@@ -91,6 +92,20 @@ async fn huge_pictures() {
     let file = shop.make("huge.mp4", args);
     let words = "huge.mp4 cannot be processed: its pictures have 9000 x 9000 pixels";
     assert_no_recording(&shop, &file, words).await;
+}
+
+#[tokio::test]
+async fn pictures_of_a_shape_that_nothing_encodes() {
+    let shop = Shop::new();
+    let sound = "-f lavfi -i sine=d=1 -c:v ffv1";
+    let make =
+        |name: &str, pictures: &str| shop.make(name, &format!("-f lavfi -i {pictures} {sound}"));
+    let wide = make("wide.mkv", "testsrc=s=20000x100:r=2:d=1");
+    let words = "wide.mkv cannot be processed: its pictures have 20000 x 100 pixels";
+    assert_no_recording(&shop, &wide, words).await;
+    let thin = make("thin.mkv", "testsrc=s=2x2:r=2:d=1,scale=1:2");
+    let words = "thin.mkv cannot be processed: its pictures have 1 x 2 pixels";
+    assert_no_recording(&shop, &thin, words).await;
 }
 
 #[tokio::test]

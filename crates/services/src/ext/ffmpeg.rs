@@ -159,12 +159,16 @@ fn explained(source: &MediaSource, error: ProcessError) -> MediaError {
     told.unwrap_or(MediaError::Process(error))
 }
 
-/// What ffmpeg calls success although its input just ended, as an upload that was cut off does.
-fn damaged(source: &MediaSource, stderr: &str) -> Result<(), MediaError> {
+/// What ffmpeg calls success although its input just ended, as an upload that was cut off does. Beside pictures, sound may end
+/// early; sound alone is as long as the recording.
+fn whole(source: &MediaSource, probe: &Probe, made: &making::Made<'_>) -> Result<(), MediaError> {
+    if probe.video.is_none() {
+        progress::complete(source, made.missing())?;
+    }
     // In MP4's words, and in Matroska's. At the end of a line: files are called all kinds of things.
     let words = [": partial file", "] File ended prematurely"];
     let ends = |line: &str| words.iter().any(|words| line.trim_end().ends_with(words));
-    if !stderr.lines().any(ends) {
+    if !made.said.lines().any(ends) {
         return Ok(());
     }
     Err(MediaError::Unsupported {

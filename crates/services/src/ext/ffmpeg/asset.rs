@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::audio::ON_THE_TIMELINE;
 use super::making::Making;
-use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, damaged, render};
+use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, render, whole};
 
 /// For which asset a call is made, and what stops it.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +131,7 @@ impl Ffmpeg {
             length: probe.duration,
         };
         let made = making.by(command, cancel, &mut progress).await?;
-        damaged(source, &made.said)?;
+        whole(source, probe, &made)?;
         made.keep(progress).await
     }
 }

@@ -2,17 +2,24 @@
 //!
 //! It deliberately decodes nothing: a file whose header is sound may still be broken inside.
 
+use std::time::Duration;
+
 use sapari_telemetry::{Traced, ext_span};
 use tokio_util::sync::CancellationToken;
 
+use super::progress::out_time_us;
 use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, VideoStream, explained, probe_json};
 
 /// A little more than 8K: whatever decodes it holds several pictures at once.
 const MAX_PIXELS: u64 = 36_000_000;
+/// What a side may have: no encoder takes more, and none a single row.
+const SIDES: std::ops::RangeInclusive<u32> = 2..=16_384;
 const MAX_JSON: usize = 1024 * 1024;
+/// What ffprobe says of a length that it made up from the size of the file and the rate of its beginning.
+const GUESSED: &str = "Estimating duration from bitrate";
 
 impl Ffmpeg {
-    /// Reads the header of `source`.
+    /// Reads the header of `source`, and all of it if that does not tell how long it is.
     ///
     /// # Cancel safety
     ///
@@ -21,7 +28,8 @@ impl Ffmpeg {
     /// # Errors
     ///
     /// [`MediaError::NotMedia`] for what is no recording (also an empty file or one cut off inside
-    /// its header), [`MediaError::Unsupported`] for one with huge pictures, [`MediaError::Io`] for a missing file, or the failure of the process.
+    /// its header), [`MediaError::Unsupported`] for one with pictures of a size that nothing encodes, [`MediaError::Io`] for a missing
+    /// file, or the failure of the process.
     pub async fn probe(
         &self,
         call: ClipCall<'_>,
@@ -51,25 +59,64 @@ impl Ffmpeg {
             .collect(cancel, MAX_JSON)
             .await
             .map_err(|error| explained(source, error))?;
-        let probe = probe_json::parse(&answer.stdout).map_err(|reason| MediaError::NotMedia {
-            name: source.name(),
-            reason,
-        })?;
-        match probe.video.as_ref().and_then(too_large) {
-            None => Ok(probe),
-            Some(reason) => Err(MediaError::Unsupported {
+        let mut probe =
+            probe_json::parse(&answer.stdout).map_err(|reason| MediaError::NotMedia {
                 name: source.name(),
                 reason,
-            }),
+            })?;
+        if let Some(reason) = probe.video.as_ref().and_then(unfit) {
+            return Err(MediaError::Unsupported {
+                name: source.name(),
+                reason,
+            });
+        }
+        if answer.stderr_tail.contains(GUESSED) {
+            probe.duration = self.read_through(cancel, source, &probe).await?;
+        }
+        Ok(probe)
+    }
+
+    /// How long it is by its last packet. MP3 and AAC without a container are so read: a guess is off by as much as their rate varies.
+    async fn read_through(
+        &self,
+        cancel: &CancellationToken,
+        source: &MediaSource,
+        probe: &Probe,
+    ) -> Result<Duration, MediaError> {
+        let stream = match (&probe.audio, &probe.video) {
+            (Some(audio), _) => audio.index,
+            (None, Some(video)) => video.index,
+            (None, None) => return Ok(probe.duration),
+        };
+        let mut last = 0;
+        self.ffmpeg()
+            .args(source.input_args())
+            .args(["-map", &format!("0:{stream}"), "-c", "copy"])
+            .args(["-progress", "pipe:1", "-nostats", "-f", "null", "-"])
+            .run(cancel, |line| {
+                last = out_time_us(line).map_or(last, |us| last.max(us));
+            })
+            .await
+            .map_err(|error| explained(source, error))?;
+        match u64::try_from(last) {
+            Ok(us) if us > 0 => Ok(Duration::from_micros(us)),
+            _ => Ok(probe.duration),
         }
     }
 }
 
 /// Said before anything of it is decoded.
-fn too_large(video: &VideoStream) -> Option<String> {
+fn unfit(video: &VideoStream) -> Option<String> {
     let VideoStream { width, height, .. } = video;
     let pixels = u64::from(*width) * u64::from(*height);
-    (pixels > MAX_PIXELS).then(|| {
-        format!("its pictures have {width} x {height} pixels, and at most {MAX_PIXELS} are taken")
-    })
+    let taken = if pixels > MAX_PIXELS {
+        format!("at most {MAX_PIXELS} are taken")
+    } else if [width, height].iter().any(|side| !SIDES.contains(side)) {
+        format!("sides of {} to {} are taken", SIDES.start(), SIDES.end())
+    } else {
+        return None;
+    };
+    Some(format!(
+        "its pictures have {width} x {height} pixels, and {taken}"
+    ))
 }

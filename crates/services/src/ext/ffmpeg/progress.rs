@@ -18,8 +18,13 @@ pub(super) fn complete(source: &MediaSource, missing: Duration) -> Result<(), Me
     let seconds = missing.as_secs_f64();
     Err(MediaError::Unsupported {
         name: source.name(),
-        reason: format!("it is damaged or cut off, the last {seconds:.1} s could not be rendered"),
+        reason: format!("it is damaged or cut off, the last {seconds:.1} s are missing"),
     })
+}
+
+/// How far ffmpeg is, if the line tells. Before the first frame that is `N/A`, or far below zero.
+pub(super) fn out_time_us(line: &str) -> Option<i64> {
+    line.trim().strip_prefix("out_time_us=")?.parse().ok()
 }
 
 /// Turns lines into fractions that never go back.
@@ -40,9 +45,7 @@ impl Progress {
 
     /// The fraction done, 0.0 to 1.0, if `line` tells of progress.
     pub(super) fn line(&mut self, line: &str) -> Option<f64> {
-        // Before the first frame the value is `N/A`, or far below zero.
-        let done: i64 = line.trim().strip_prefix("out_time_us=")?.parse().ok()?;
-        let fraction = (done as f64 / self.expected_us).clamp(0.0, 1.0);
+        let fraction = (out_time_us(line)? as f64 / self.expected_us).clamp(0.0, 1.0);
         if fraction <= self.last {
             return None;
         }

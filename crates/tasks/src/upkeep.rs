@@ -12,7 +12,7 @@ use crate::Role;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneResults {}
 
-/// Looks for runs that a worker has reported and that nobody holds any more.
+/// Looks for runs that nobody holds as they should be held: reported by a worker that has lost them, or left behind by one that died.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RescueStuckTasks {}
 

@@ -79,6 +79,8 @@ pub struct SchedulerGauges {
     pub overdue: f64,
     /// How many entries it plans.
     pub entries: u64,
+    /// How many runs nobody holds as they should be held; none when it does not say.
+    pub stuck_runs: Option<u64>,
     /// Seconds since its event loop was last seen to turn.
     pub loop_age: f64,
 }
@@ -99,6 +101,15 @@ pub fn observe_scheduler(look: impl Fn() -> SchedulerGauges + Send + Sync + 'sta
     gauge("taskiq_scheduler_ready", |it| f64::from(u8::from(it.ready)));
     gauge("taskiq_scheduler_lag_seconds", |it| it.overdue);
     gauge("taskiq_schedule_entries", |it| it.entries as f64);
+    let only_if_known = Arc::clone(&look);
+    let stuck = move |to: &dyn AsyncInstrument<f64>| {
+        if let Some(stuck) = only_if_known().stuck_runs {
+            to.observe(stuck as f64, &[]);
+        }
+    };
+    let meter = global::meter("sapari-telemetry");
+    let runs = meter.f64_observable_gauge("taskiq_runs_stuck");
+    runs.with_callback(stuck).build();
     gauge("taskiq_event_loop_age_seconds", |it| it.loop_age);
     gauge("process_resident_memory_bytes", |_| {
         resident_bytes().unwrap_or(0) as f64

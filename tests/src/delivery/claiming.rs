@@ -120,6 +120,7 @@ async fn claim(house: &House, message: Message) {
         id: message.id,
         token: Uuid::new_v4().to_string(),
         worker: "desk@gone".to_owned(),
+        task: "ping".to_owned(),
     };
     let ledger = house.tasks().ledger();
     let lease = seconds(9);
@@ -311,6 +312,7 @@ async fn a_copy_that_is_put_off_stays_in_its_trace() {
         hop: 0,
         token: "t".to_owned(),
         worker: "desk@other".to_owned(),
+        task: "ping".to_owned(),
     };
     let ledger = house.tasks().ledger();
     ledger.begin(&run, minutes(1), None).await.expect("answers");

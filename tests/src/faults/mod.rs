@@ -13,6 +13,7 @@ mod ground;
 mod half_open;
 mod handler_ignores_its_timeout;
 mod handler_panics;
+mod left_behind;
 mod limits;
 mod priorities;
 mod result_backend_down;

@@ -273,6 +273,7 @@ async fn begin(ledger: &Arc<dyn Ledger>, id: &MessageId) -> Run {
         hop: 0,
         token: "token".to_owned(),
         worker: "render-1".to_owned(),
+        task: "ping".to_owned(),
     };
     ledger.begin(&run, PATIENCE, None).await.expect("claimed");
     run

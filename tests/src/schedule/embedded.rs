@@ -9,7 +9,7 @@ use sapari_runtime::broker::memory::MemoryBroker;
 use sapari_runtime::broker::{Broker, Parcel};
 use sapari_runtime::client::Tasks;
 use sapari_runtime::duration::seconds;
-use sapari_runtime::ledger::Schedules;
+use sapari_runtime::ledger::{Run, Schedules};
 use sapari_runtime::message::{Message, MessageId, Route};
 use sapari_runtime::ping::Ping;
 use sapari_runtime::queue::Queue;
@@ -17,6 +17,8 @@ use sapari_runtime::result::Results;
 use sapari_runtime::result::memory::MemoryResults;
 use sapari_runtime::schedule::{Clock, Missed, Overlap, Scheduler, StateFile, Timetable};
 use sapari_runtime::task::Task as _;
+use sapari_runtime::upkeep::TAKEN_UP_WITHIN;
+use sapari_runtime::vitals::Vitals;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,15 @@ impl World {
     }
 
     fn start(&self, timetable: Timetable, book: Option<Arc<dyn Schedules>>) -> Running {
+        self.start_noting(timetable, book, &Vitals::new())
+    }
+
+    fn start_noting(
+        &self,
+        timetable: Timetable,
+        book: Option<Arc<dyn Schedules>>,
+        vitals: &Vitals,
+    ) -> Running {
         let (begun, set) = (self.begun, Arc::clone(&self.set));
         let now = move || {
             let passed = i64::try_from(begun.elapsed().as_millis()).expect("short");
@@ -65,7 +76,7 @@ impl World {
         };
         let (broker, results) = (Arc::clone(&self.broker), Arc::clone(&self.results));
         let scheduler = Scheduler::new(timetable, find, broker, results).expect("it makes sense");
-        let scheduler = scheduler.clock(Clock::of(now));
+        let scheduler = scheduler.clock(Clock::of(now)).vitals(vitals.clone());
         let scheduler = match book {
             Some(book) => scheduler.book(book),
             None => scheduler,
@@ -425,6 +436,43 @@ async fn a_clock_that_is_set_makes_no_double_and_no_storm() {
                 ahead,
                 "what it shows again was fired, or let go"
             );
+            running.stop().await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_counts_the_runs_that_nobody_takes_up() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, _gallery) = World::new().await;
+            let vitals = Vitals::new();
+            let running = world.start_noting(Timetable::in_utc(), None, &vitals);
+            let counted = || vitals.look().scheduler.and_then(|it| it.stuck_runs);
+            let ledger = world.results.ledger();
+            let run = |token: &str| Run {
+                id: MessageId::new(),
+                kick: "k".to_owned(),
+                is_new: true,
+                hop: 0,
+                token: token.to_owned(),
+                worker: "render@gone:1".to_owned(),
+                task: "cut".to_owned(),
+            };
+            let (first, lease) = (run("first"), seconds(30));
+            ledger.begin(&first, lease, None).await.expect("answers");
+            let after = lease.as_secs() + TAKEN_UP_WITHIN.as_secs();
+            world.until(after - 1).await;
+            assert_eq!(counted(), Some(0), "it may still be taken up");
+            world.until(after + 60).await;
+            assert_eq!(counted(), Some(1));
+            let second = Run {
+                token: "second".to_owned(),
+                ..first
+            };
+            ledger.begin(&second, lease, None).await.expect("answers");
+            world.until(after + 120).await;
+            assert_eq!(counted(), Some(0), "somebody runs it");
             running.stop().await;
         })
         .await;

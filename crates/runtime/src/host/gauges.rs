@@ -24,11 +24,13 @@ pub(super) fn observe_scheduler(vitals: Vitals) {
 
 fn scheduling(snapshot: &Snapshot, now: i64) -> SchedulerGauges {
     let state = snapshot.scheduler.clone().unwrap_or_default();
+    let leads = matches!(state.stand, Stand::Leads(_));
     SchedulerGauges {
-        leads: matches!(state.stand, Stand::Leads(_)),
+        leads,
         ready: snapshot.ready().passed(),
         overdue: state.overdue(now) as f64 / 1000.0,
         entries: count(state.entries),
+        stuck_runs: state.stuck_runs.filter(|_| leads).map(count),
         loop_age: snapshot.loop_age.as_secs_f64(),
     }
 }

@@ -23,7 +23,7 @@ pub use checkpoints::{Checkpoints, LastRun};
 pub use limits::{Entry, Gate, GateKind, Limits};
 pub use registry::{Busy, Progress, Registry, WorkerReport};
 pub use rooms::Rooms;
-pub use runs::{Run, Runs, Sighting, Standing};
+pub use runs::{LeftBehind, Run, Runs, Sighting, Standing, TOLD_FOR};
 pub use schedules::{Leader, Schedules, Written};
 pub use uniques::{Reserved, Uniques};
 

@@ -11,6 +11,9 @@ use crate::message::MessageId;
 /// How long what is known of a run outlives it: long enough for every copy that a broker may still bring.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long it is told of a run that nobody has taken up again.
+pub const TOLD_FOR: Duration = Duration::from_secs(86_400);
+
 /// One attempt to run a message, as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -27,6 +30,21 @@ pub struct Run {
     pub token: String,
     /// Whose it is, for people.
     pub worker: String,
+    /// Which task, for people.
+    pub task: String,
+}
+
+/// A run whose worker renews its claim no more, and that nobody has taken up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The message.
+    pub id: MessageId,
+    /// Which task.
+    pub task: String,
+    /// Whose it was.
+    pub worker: String,
+    /// How long ago its claim ended.
+    pub ended: Duration,
 }
 
 /// What the ledger says when a run is to begin.
@@ -112,6 +130,13 @@ pub trait Runs {
     /// # Errors
     /// [`LedgerError`].
     async fn release(&self, run: &Run) -> Result<(), LedgerError>;
+
+    /// The runs whose claims ended so long ago, or longer, and that nobody has begun again, sent on or brought to an end since. Those
+    /// of more than [`TOLD_FOR`] ago are not told any more.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn left_behind(&self, ago: Duration) -> Result<Vec<LeftBehind>, LedgerError>;
 
     /// What is known of the message's runs.
     ///

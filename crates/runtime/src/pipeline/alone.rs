@@ -186,6 +186,7 @@ fn attempt_at(id: &MessageId) -> (CancellationToken, Arc<Underway>) {
         hop: 0,
         token: "alone".to_owned(),
         worker: "alone".to_owned(),
+        task: "alone".to_owned(),
     };
     let asked = Stop::under(&stop);
     let underway = Underway::new(run, "alone", 1, asked, Policy::DEFAULT.abort_after);

@@ -1,6 +1,7 @@
 //! A scheduler: one of any number. It stands by until it gets the broker's baton, then leads until that ends, and stands by again. It
 //! ends only when it is told to: a server that is away is waited for.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::broker::{Baton, Broker};
 use crate::client::Tasks;
 use crate::ledger::Schedules;
 use crate::result::Results;
+use crate::upkeep;
 use crate::vitals::{SchedulerState, Stand, Vitals};
 use crate::worker::name_of_process;
 
@@ -27,6 +29,9 @@ use crate::worker::name_of_process;
 pub(super) const LEASE: Duration = Duration::from_secs(5);
 /// How often one that stands by looks whether somebody leads.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the leader counts stuck runs.
+const COUNT_EVERY: Duration = Duration::from_secs(30);
 
 /// What is said of entries that ask for what cannot be known.
 const NOT_KNOWN: &str = "without Redis nobody knows whether an earlier run goes on: these entries are fired although one may";
@@ -182,7 +187,10 @@ impl Scheduler {
         let ended = match Lead::begin(self, baton).await {
             Ok(mut lead) => {
                 tracing::info!(lead = lead.number(), "this scheduler leads");
-                let ended = lead.run(shutdown).await;
+                let ended = tokio::select! {
+                    ended = lead.run(shutdown) => ended,
+                    never = self.watch_runs() => match never {},
+                };
                 let number = lead.number();
                 // Whoever sees that nobody leads shall find the baton free.
                 baton.let_go().await;
@@ -201,6 +209,24 @@ impl Scheduler {
             Ok(()) => {}
             Err(Ended::Deposed) => self.stand(Stand::By),
             Err(error) => self.stand(Stand::Away(error.to_string())),
+        }
+    }
+
+    /// Counts stuck runs while it leads: one tells for all, and it lives where no worker may.
+    async fn watch_runs(&self) -> Infallible {
+        let ledger = self.gun.tasks.ledger();
+        let mut looks = interval(COUNT_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if self.blind {
+                continue;
+            }
+            match upkeep::stuck_runs(&*ledger, upkeep::TAKEN_UP_WITHIN).await {
+                Ok(stuck) => self.vitals.stuck_runs(Some(stuck.len())),
+                // What is not known any more is not told.
+                Err(_) => self.vitals.stuck_runs(None),
+            }
         }
     }
 
@@ -226,6 +252,7 @@ impl Scheduler {
             stand: Stand::Leads(number),
             next,
             entries,
+            stuck_runs: None,
         });
     }
 

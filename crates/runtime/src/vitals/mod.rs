@@ -196,9 +196,21 @@ impl Vitals {
         *self.noted.census() = census;
     }
 
-    /// How the scheduler of this process is, as of now.
+    /// How the scheduler of this process is, as of now; what it counts is noted for itself.
     pub(crate) fn schedules(&self, state: SchedulerState) {
-        *self.noted.scheduler() = Some(state);
+        let mut noted = self.noted.scheduler();
+        let stuck_runs = noted.as_ref().and_then(|before| before.stuck_runs);
+        *noted = Some(SchedulerState {
+            stuck_runs,
+            ..state
+        });
+    }
+
+    /// How many runs are stuck, as far as the scheduler of this process knows.
+    pub(crate) fn stuck_runs(&self, many: Option<usize>) {
+        if let Some(state) = &mut *self.noted.scheduler() {
+            state.stuck_runs = many;
+        }
     }
 
     /// How it is now. Never waits; any thread may ask.

@@ -9,6 +9,8 @@ pub struct SchedulerState {
     pub next: Option<i64>,
     /// How many entries it plans; as it was when it last led.
     pub entries: usize,
+    /// How many runs nobody holds as they should be held; none when it does not count them.
+    pub stuck_runs: Option<usize>,
 }
 
 /// Whether a scheduler leads.
@@ -70,6 +72,7 @@ mod tests {
                 stand,
                 next,
                 entries,
+                stuck_runs: None,
             };
             assert_eq!(state.overdue(10_000), overdue, "{state:?}");
         }

@@ -202,6 +202,7 @@ fn underway(
         hop: message.hop(),
         token: token.to_owned(),
         worker: engine.name.clone(),
+        task: message.task.clone(),
     };
     let stop = Stop::under(&engine.interrupt);
     let mut underway = Underway::new(

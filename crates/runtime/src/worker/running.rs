@@ -304,6 +304,7 @@ mod tests {
             hop: 0,
             token: "t".to_owned(),
             worker: "w".to_owned(),
+            task: "task".to_owned(),
         };
         Underway::new(
             run,

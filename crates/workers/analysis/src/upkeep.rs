@@ -13,12 +13,12 @@ pub async fn prune_results(_ask: PruneResults, cx: TaskContext) -> TaskResult<u6
     Ok(cx.tasks().prune_results(KEPT).await?)
 }
 
-/// Reports runs that nobody holds: the broker hands them out again.
+/// Reports runs that nobody holds, and those that nobody has taken up again after their worker died.
 #[task]
 pub async fn rescue_stuck_tasks(_ask: RescueStuckTasks, cx: TaskContext) -> TaskResult<Rescued> {
-    let stuck = upkeep::stuck_runs(&*cx.tasks().ledger()).await?;
+    let stuck = upkeep::stuck_runs(&*cx.tasks().ledger(), upkeep::TAKEN_UP_WITHIN).await?;
     for run in &stuck {
-        tracing::warn!(id = %run.id, task = run.task, worker = run.worker, "{}", run.state);
+        tracing::warn!(id = %run.id, task = run.task, queue = run.queue, worker = run.worker, "{}", run.state);
     }
     Ok(Rescued { stuck })
 }

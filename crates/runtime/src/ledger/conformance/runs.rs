@@ -15,6 +15,43 @@ pub(super) async fn exercise(ledger: &dyn Ledger) {
     a_renewed_claim_lives_on(ledger).await;
     what_was_sent_on_or_released_may_begin_again(ledger).await;
     what_is_new_is_no_copy_of_an_earlier_kick(ledger).await;
+    a_run_that_nobody_took_up_is_left_behind(ledger).await;
+}
+
+async fn a_run_that_nobody_took_up_is_left_behind(ledger: &dyn Ledger) {
+    let [left, again, released, sent, renewed] = [(); 5].map(|()| MessageId::new());
+    let ours = [&left, &again, &released, &sent, &renewed].map(|id| run(id, "a"));
+    for run in &ours {
+        begin(ledger, run, SHORT).await;
+    }
+    ledger.release(&ours[2]).await.expect("answers");
+    ledger.sent_on(&ours[3], 1).await.expect("answers");
+    ledger.renew(&ours[4..], LONG).await.expect("answers");
+    let told = async |ago| {
+        let told = ledger.left_behind(ago).await.expect("answers");
+        let ours = told
+            .into_iter()
+            .filter(|it| ours.iter().any(|run| run.id == it.id));
+        ours.collect::<Vec<_>>()
+    };
+    let telling = async {
+        while told(Duration::ZERO).await.len() < 2 {
+            tokio::time::sleep(SHORT).await;
+        }
+    };
+    timeout(PATIENCE, telling).await.expect("their claims end");
+    assert_eq!(told(LONG).await, [], "not for so long");
+    let standing = begun_in_time(ledger, &run(&again, "b")).await;
+    assert_eq!(standing, Standing::Granted { starts: 2 });
+    let token = [run(&again, "b")];
+    ledger.renew(&token, LONG).await.expect("answers");
+    let only = told(Duration::ZERO).await;
+    let [only] = only.as_slice() else {
+        panic!("one was taken up, three have ended properly or live: {only:?}")
+    };
+    assert_eq!((&only.id, only.task.as_str()), (&left, "cut"));
+    assert_eq!(only.worker, "w@host:1");
+    assert!(only.ended < PATIENCE, "{only:?}");
 }
 
 async fn what_is_new_is_no_copy_of_an_earlier_kick(ledger: &dyn Ledger) {
@@ -47,6 +84,7 @@ fn run(id: &MessageId, token: &str) -> Run {
         hop: 0,
         token: token.to_owned(),
         worker: "w@host:1".to_owned(),
+        task: "cut".to_owned(),
     }
 }
 

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use pages::{Kept, Pages, State};
 
 use super::rooms::ROOM_REMEMBERED;
-use super::runs::REMEMBERED;
+use super::runs::{REMEMBERED, TOLD_FOR};
 use super::{
-    Cancel, Cancels, Entry, Gate, GateKind, LedgerError, Limits, News, Progress, Registry,
-    Reserved, Rooms, Run, Runs, Sighting, Standing, Uniques, WorkerReport,
+    Cancel, Cancels, Entry, Gate, GateKind, LedgerError, LeftBehind, Limits, News, Progress,
+    Registry, Reserved, Rooms, Run, Runs, Sighting, Standing, Uniques, WorkerReport,
 };
 use crate::broker::Room;
 use crate::message::MessageId;
@@ -100,6 +100,23 @@ impl Runs for MemoryLedger {
             pages.runs.remove(&run.id);
         }
         Ok(())
+    }
+
+    async fn left_behind(&self, ago: Duration) -> Result<Vec<LeftBehind>, LedgerError> {
+        let (pages, now) = (self.lock(), Instant::now());
+        let left = pages.runs.iter().filter_map(|(id, kept)| {
+            let State::Running { run, until, .. } = kept.get()? else {
+                return None;
+            };
+            let ended = now.checked_duration_since(*until)?;
+            (ended >= ago && ended <= TOLD_FOR).then(|| LeftBehind {
+                id: id.clone(),
+                task: run.task.clone(),
+                worker: run.worker.clone(),
+                ended,
+            })
+        });
+        Ok(left.collect())
     }
 
     async fn sighting(&self, id: &MessageId) -> Result<Option<Sighting>, LedgerError> {

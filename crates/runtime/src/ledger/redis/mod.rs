@@ -90,6 +90,11 @@ impl RedisLedger {
         self.key("run", id.as_str())
     }
 
+    /// All runs that are claimed.
+    pub(crate) fn held_key(&self) -> String {
+        self.key("held", "runs")
+    }
+
     /// The channel on which workers hear that something changed.
     fn news(&self) -> String {
         format!("{} news", self.namespace)

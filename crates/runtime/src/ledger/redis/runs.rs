@@ -1,13 +1,17 @@
+//! Beside them stands one hash of all runs that are claimed now, by message: what finds those that outlive their worker. It is written
+//! where the claims are, in the same round trips; what it has too much is found out by whoever reads it.
+//!
 //! Run claims as one string a message: `r` running, `w` sent on, `f` finished, then token, end of the lease, a number (starts
 //! or hops), the worker, and last the kick, which others may have chosen and which may hold anything.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::RedisLedger;
-use crate::ledger::runs::REMEMBERED;
-use crate::ledger::{LedgerError, Run, Runs, Sighting, Standing};
+use crate::ledger::runs::{REMEMBERED, TOLD_FOR};
+use crate::ledger::{LedgerError, LeftBehind, Run, Runs, Sighting, Standing};
 use crate::message::MessageId;
 use crate::result::redis::line::millis;
 
@@ -28,13 +32,16 @@ local function claim(key, token, lease, starts, worker, kick, kept)
   local text = table.concat({'r', token, string.format('%.0f', now + lease), starts, worker, kick}, '\n')
   redis.call('SET', key, text, 'PX', kept)
 end
+local function note(held, id, lease, worker, task)
+  redis.call('HSET', held, id, table.concat({string.format('%.0f', now + lease), worker, task}, '\n'))
+end
 ",
             $rest
         )
     };
 }
 
-/// KEYS the run; ARGV kick, hop, token, worker, lease, kept, start to hold back, 1 if it is new. Returns a word, a number and the holder.
+/// KEYS the run, those claimed; ARGV kick, hop, token, worker, lease, kept, start to hold back, 1 if it is new, id, task. Returns a word, a number and the holder.
 pub(super) const BEGIN: &str = reading!(
     r"
 local state, token, till, number, worker, kick = read(KEYS[1])
@@ -53,31 +60,35 @@ if state == 'r' then
   end
 end
 claim(KEYS[1], ARGV[3], tonumber(ARGV[5]), starts, ARGV[4], ARGV[1], ARGV[6])
+note(KEYS[2], ARGV[9], tonumber(ARGV[5]), ARGV[4], ARGV[10])
 return {'granted', starts, ''}
 "
 );
 
-/// KEYS the runs; ARGV lease, kept, then kick, token, worker of each.
+/// KEYS those claimed, then the runs; ARGV lease, kept, then kick, token, worker, id, task of each.
 pub(super) const RENEW: &str = reading!(
     r"
-for i = 1, #KEYS do
-  local kick, token, worker = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+for i = 2, #KEYS do
+  local at = 5 * i - 8
+  local kick, token, worker = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local state, holder, _, number = read(KEYS[i])
-  if state == nil then
-    claim(KEYS[i], token, tonumber(ARGV[1]), 1, worker, kick, ARGV[2])
-  elseif state == 'r' and holder == token then
-    claim(KEYS[i], token, tonumber(ARGV[1]), number, worker, kick, ARGV[2])
+  if state == nil or (state == 'r' and holder == token) then
+    claim(KEYS[i], token, tonumber(ARGV[1]), number or 1, worker, kick, ARGV[2])
+    note(KEYS[1], ARGV[at + 4], tonumber(ARGV[1]), worker, ARGV[at + 5])
   end
 end
 return 0
 "
 );
 
-/// KEYS the run; ARGV token.
+/// KEYS the run, those claimed; ARGV token, id.
 pub(super) const RELEASE: &str = reading!(
     r"
 local state, token = read(KEYS[1])
-if state == 'r' and token == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if state == 'r' and token == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  redis.call('HDEL', KEYS[2], ARGV[2])
+end
 return 0
 "
 );
@@ -111,6 +122,7 @@ impl Runs for RedisLedger {
         hold_back: Option<u32>,
     ) -> Result<Standing, LedgerError> {
         let mut call = self.scripts.begin.key(self.run_key(&run.id));
+        call.key(self.held_key());
         call.arg(&run.kick)
             .arg(run.hop)
             .arg(&run.token)
@@ -118,6 +130,7 @@ impl Runs for RedisLedger {
         call.arg(millis(lease)).arg(millis(REMEMBERED));
         // No start has the number 0.
         call.arg(hold_back.unwrap_or(0)).arg(u8::from(run.is_new));
+        call.arg(run.id.as_str()).arg(&run.task);
         let (word, number, worker): (String, u64, String) = self.line.call(&call).await?;
         Ok(match word.as_str() {
             "finished" => Standing::Finished,
@@ -138,10 +151,12 @@ impl Runs for RedisLedger {
             return Ok(());
         }
         let mut call = self.scripts.renew.prepare_invoke();
+        call.key(self.held_key());
         call.arg(millis(lease)).arg(millis(REMEMBERED));
         for run in runs {
             call.key(self.run_key(&run.id));
             call.arg(&run.kick).arg(&run.token).arg(&run.worker);
+            call.arg(run.id.as_str()).arg(&run.task);
         }
         Ok(self.line.call(&call).await?)
     }
@@ -151,13 +166,53 @@ impl Runs for RedisLedger {
         let (key, value) = (self.run_key(&run.id), sent_on(&run.kick, to));
         commands.cmd("SET").arg(key).arg(value);
         commands.arg("PX").arg(millis(REMEMBERED)).ignore();
+        commands.cmd("HDEL").arg(self.held_key());
+        commands.arg(run.id.as_str()).ignore();
         Ok(self.line.run(&commands).await?)
     }
 
     async fn release(&self, run: &Run) -> Result<(), LedgerError> {
         let mut call = self.scripts.release.key(self.run_key(&run.id));
-        call.arg(&run.token);
+        call.key(self.held_key());
+        call.arg(&run.token).arg(run.id.as_str());
         Ok(self.line.call(&call).await?)
+    }
+
+    async fn left_behind(&self, ago: Duration) -> Result<Vec<LeftBehind>, LedgerError> {
+        let mut commands = redis::pipe();
+        commands.cmd("HGETALL").arg(self.held_key()).cmd("TIME");
+        let (held, (seconds, micros)): (HashMap<String, String>, (u64, u64)) =
+            self.line.run(&commands).await?;
+        let now = seconds * 1000 + micros / 1000;
+        let ended = held.iter().filter_map(|(id, text)| ended(id, text, now));
+        let left: Vec<LeftBehind> = ended.filter(|run| run.ended >= ago).collect();
+        if left.is_empty() {
+            return Ok(left);
+        }
+        let mut commands = redis::pipe();
+        commands.cmd("MGET");
+        for run in &left {
+            commands.arg(self.run_key(&run.id));
+        }
+        let (claims,): (Vec<Option<String>>,) = self.line.run(&commands).await?;
+        let (mut found, mut over) = (Vec::new(), redis::pipe());
+        over.cmd("HDEL").arg(self.held_key());
+        let mut is_over = false;
+        for (run, claim) in left.into_iter().zip(claims) {
+            match claim.and_then(|text| seen(&text, now)) {
+                Some(Sighting::Abandoned { .. }) if run.ended <= TOLD_FOR => found.push(run),
+                // It runs, and will be noted anew.
+                Some(Sighting::Running { .. }) => {}
+                _ => {
+                    over.arg(run.id.as_str());
+                    is_over = true;
+                }
+            }
+        }
+        if is_over {
+            self.line.run::<()>(over.ignore()).await?;
+        }
+        Ok(found)
     }
 
     async fn sighting(&self, id: &MessageId) -> Result<Option<Sighting>, LedgerError> {
@@ -167,6 +222,18 @@ impl Runs for RedisLedger {
             self.line.run(&commands).await?;
         Ok(text.and_then(|text| seen(&text, seconds * 1000 + micros / 1000)))
     }
+}
+
+/// A noted run whose claim has ended by now. What cannot be read is none of ours.
+fn ended(id: &str, noted: &str, now: u64) -> Option<LeftBehind> {
+    let mut fields = noted.splitn(3, '\n');
+    let until: u64 = fields.next()?.parse().ok()?;
+    Some(LeftBehind {
+        id: id.parse().ok()?,
+        worker: fields.next()?.to_owned(),
+        task: fields.next()?.to_owned(),
+        ended: Duration::from_millis(now.checked_sub(until)?),
+    })
 }
 
 /// What the stored string says at this time, in milliseconds.
@@ -223,5 +290,21 @@ mod tests {
         for (text, now, expected) in table {
             assert_eq!(seen(text, now), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_noted_run_is_told_once_its_claim_has_ended() {
+        let id = MessageId::new();
+        let noted = "1000\nrender@host:7\nrender_export";
+        let left = |ended| LeftBehind {
+            id: id.clone(),
+            task: "render_export".to_owned(),
+            worker: "render@host:7".to_owned(),
+            ended: Duration::from_millis(ended),
+        };
+        assert_eq!(ended(id.as_str(), noted, 999), None);
+        assert_eq!(ended(id.as_str(), noted, 1000), Some(left(0)));
+        assert_eq!(ended(id.as_str(), noted, 3500), Some(left(2500)));
+        assert_eq!(ended(id.as_str(), "soon\nw\nt", 3500), None);
     }
 }

@@ -254,6 +254,8 @@ impl Results for RedisResults {
                 .arg("PX")
                 .arg(millis(ttl))
                 .ignore();
+            commands.cmd("HDEL").arg(self.ledger.held_key());
+            commands.arg(id.as_str()).ignore();
         }
         commands
             .cmd("PUBLISH")

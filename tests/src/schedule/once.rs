@@ -31,6 +31,48 @@ async fn one_leads_and_the_other_stands_by_and_both_say_so() {
     assert_eq!(states, ["leads", "stands by"]);
 }
 
+/// Somebody made it first, and of another kind: the broker refuses ours.
+async fn take_the_name(queue: &str) -> lapin::Connection {
+    let connection =
+        lapin::Connection::connect(&broker_url(), lapin::ConnectionProperties::default()).await;
+    let connection = connection.expect("RabbitMQ is up: scripts/services up starts it");
+    let channel = connection.create_channel().await.expect("a channel");
+    let exclusive = lapin::options::QueueDeclareOptions {
+        exclusive: true,
+        ..Default::default()
+    };
+    let made = channel.queue_declare(queue.into(), exclusive, Default::default());
+    made.await.expect("it was not there");
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_made_holds_up_its_own_entries_only() {
+    let space = Space::new().with("SAPARI_LOG_FORMAT", "json");
+    let broker = space.broker().await;
+    let queue = Role::Render.queue();
+    broker.declare(queue).await.expect("declared");
+    let taken = take_the_name(&format!("{}.email.0", space.namespace())).await;
+    let ledger = space.results().await.ledger();
+    let entry = r#"{"task":"ping","queue":"email","every":"1s"}"#;
+    ledger.add_entry("stuck", entry).await.expect("answers");
+    add_entries(&*ledger, 1, |_| ("every", "1s".to_owned())).await;
+    let gallery = Gallery::open(&broker, queue).await;
+    let fleet = Fleet::start(&space, 1).await;
+    within("ticks beside it", gallery.until(|shots| shots.len() >= 4)).await;
+    fleet.stop().await;
+    let mut ticks: Vec<i64> = gallery.shots().keys().map(|(_, tick)| *tick).collect();
+    ticks.dedup();
+    let last = ticks.last().expect("some");
+    assert_eq!(
+        last - ticks[0],
+        i64::try_from(ticks.len()).expect("few") - 1,
+        "each second: {ticks:?}"
+    );
+    let closed = taken.close(200, "given back".into()).await;
+    closed.expect("the connection lives");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ticks_that_come_while_the_broker_is_away_are_fired_when_it_is_back() {
     let proxy = Proxy::before(&broker_place()).await;

@@ -11,4 +11,6 @@ mod gallery;
 mod many;
 mod once;
 mod standby;
+mod takeover;
 mod without_redis;
+mod world;

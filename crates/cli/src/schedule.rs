@@ -143,7 +143,9 @@ async fn pause(arguments: &One, paused: bool) -> Result<(), Failure> {
     }
     ledger.pause_entry(id, paused).await.map_err(unavailable)?;
     line(match paused {
-        true => format!("{id} is paused: its ticks are let go until it is resumed"),
+        true => format!(
+            "{id} is paused: until it is resumed its ticks are let go, and one that comes only once is held"
+        ),
         false => format!("{id} is resumed"),
     })
 }
@@ -188,7 +190,7 @@ async fn next(arguments: &Next) -> Result<(), Failure> {
     for id in ids {
         match entry_of(&written, id) {
             Ok(entry) => {
-                let ticks = show::runs(&entry, arguments.count);
+                let ticks = show::runs(&entry, arguments.count.into());
                 runs.extend(ticks.into_iter().map(|tick| (tick, id.clone())));
             }
             // One that is broken does not hide the others.
@@ -197,7 +199,7 @@ async fn next(arguments: &Next) -> Result<(), Failure> {
         }
     }
     runs.sort();
-    let told = runs.iter().take(arguments.count);
+    let told = runs.iter().take(arguments.count.into());
     told.into_iter()
         .try_for_each(|(tick, id)| match arguments.json {
             true => console::json(&serde_json::json!({ "at": tick.to_string(), "entry": id })),

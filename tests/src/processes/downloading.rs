@@ -29,11 +29,15 @@ fn interview() -> Vec<u8> {
 
 async fn download(space: &Space, url: &str) -> Ended {
     let clip = Uuid::new_v4();
+    download_as(space, url, clip, &format!("clips/{clip}/interview.mp4")).await
+}
+
+async fn download_as(space: &Space, url: &str, clip: Uuid, key: &str) -> Ended {
     let args = json!({
         "project_uuid": Uuid::new_v4(),
         "clip_file_uuid": clip,
         "url": url,
-        "clip_key": format!("clips/{clip}/interview.mp4"),
+        "clip_key": key,
     });
     let line = [
         "kick",
@@ -167,6 +171,19 @@ async fn what_cannot_be_fetched_is_dead_with_one_sentence() {
         "{letters:#?}"
     );
     assert_eq!(space.files("storage"), [""; 0], "nothing was stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_nothing_can_be_stored_under_is_refused_before_anything_is_fetched() {
+    let web = Web::serving(&[("/clip.mp4", Answer::File("video/mp4", interview()))]).await;
+    let space = allowing();
+    let _worker = space.start("sapari-download", &[]).ready().await;
+    let url = web.url("/clip.mp4");
+    for key in ["../clip.mp4", "/clip.mp4"] {
+        let ended = download_as(&space, &url, Uuid::new_v4(), key).await;
+        ended.assert_sentence(1, "key");
+    }
+    assert_eq!(web.ranges(), [""; 0], "nobody asked for it");
 }
 
 #[tokio::test]

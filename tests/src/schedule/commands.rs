@@ -62,7 +62,7 @@ async fn entries_are_added_listed_paused_run_and_removed() {
     // Paused or not: what is asked for by hand is done.
     within(
         "what was kicked",
-        gallery.until(|_| gallery.by_hand() == [id.clone()]),
+        gallery.until_by_hand(|ids| ids == [id.clone()]),
     )
     .await;
     let before = gallery.shots().len();

@@ -80,11 +80,21 @@ impl Gallery {
         self.lock().by_hand.clone()
     }
 
-    /// Waits until it is so, looking whenever something arrives.
+    /// Waits until it is so of what arrived. The question must not ask the gallery itself: it is looked at in place, because a copy for
+    /// each arrival would take the time that is measured.
     pub(super) async fn until(&self, so: impl Fn(&Shots) -> bool) {
+        self.until_book(|book| so(&book.shots)).await;
+    }
+
+    /// The same of the ids of those that no clock has fired.
+    pub(super) async fn until_by_hand(&self, so: impl Fn(&[String]) -> bool) {
+        self.until_book(|book| so(&book.by_hand)).await;
+    }
+
+    /// Looks whenever something arrives.
+    async fn until_book(&self, so: impl Fn(&Book) -> bool) {
         let mut count = self.count.clone();
-        // Looked at in place: a copy for each arrival would take the time that is measured.
-        while !so(&self.lock().shots) {
+        while !so(&self.lock()) {
             count.changed().await.expect("the consumer goes on");
         }
     }

@@ -112,8 +112,8 @@ pub(crate) struct Next {
     /// Only this entry
     pub(crate) id: Option<String>,
     /// How many ticks
-    #[arg(long, short, default_value_t = 10)]
-    pub(crate) count: usize,
+    #[arg(long, short, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
     /// A JSON line for each tick
     #[arg(long)]
     pub(crate) json: bool,

@@ -134,7 +134,8 @@ fn url(app: &str, name: &'static str, default: &'static str, help: &'static str)
 fn namespace(app: &'static str) -> Arg {
     let arg = Arg::new(NAMESPACE).long(NAMESPACE).value_name("NAME");
     arg.env(variable(app, NAMESPACE)).default_value(app).help(
-        "What exchange and queues are called on the broker: several environments can share one",
+        "What exchange and queues are called on the broker: several environments can share one. Results lie under their task's id \
+         alone, as TaskIQ's do: give each environment a Redis database of its own",
     )
 }
 

@@ -232,6 +232,15 @@ impl Storage {
             .map_err(|e| StorageError::backend("look up", key, e))
     }
 
+    /// Whether something can be stored under this key: to be asked before the work that makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::BadKey`].
+    pub fn check_key(&self, key: &str) -> Result<(), StorageError> {
+        self.path(key).map(drop)
+    }
+
     fn path(&self, key: &str) -> Result<Path, StorageError> {
         Ok(self
             .prefix

@@ -55,6 +55,9 @@ fn call(cx: &Cx) -> ClipCall<'_> {
 
 async fn fetch_media(cx: Cx) -> TaskResult<Name> {
     let DownloadMedia { url, clip_key, .. } = cx.task();
+    let storage = &cx.deps().sources.media.storage;
+    let fits = storage.check_key(clip_key);
+    fits.permanent_when(StorageError::is_permanent)?;
     // Under its own name: an error speaks of the file that somebody will see.
     let name = format!("clip-{}", clip_key.rsplit('/').next().unwrap_or_default());
     let to = cx.deps().scratch.path(&name).permanent()?;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
 
 use crate::{
-    ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, Subject,
-    Versions,
+    ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, StorageError,
+    Subject, Versions,
 };
 
 const STORAGE_URL: &str = "storage-url";
@@ -51,10 +51,28 @@ impl Media {
     ///
     /// [`MediaError`]: there is none, or it is no recording.
     pub async fn look_at(&self, call: ClipCall<'_>, key: &str) -> Result<Clip, MediaError> {
-        let subject = Subject::clip(call.clip_file_uuid);
-        let source = self.storage.media_source(subject, key).await?;
+        let source = self.source(call, key).await?;
         let probe = self.ffmpeg.probe(call, &source).await?;
         Ok(Clip { source, probe })
+    }
+
+    /// Where a clip lies in storage. What a bucket's address is signed with runs out: it is for now, and not to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`].
+    pub async fn source(&self, call: ClipCall<'_>, key: &str) -> Result<MediaSource, StorageError> {
+        let subject = Subject::clip(call.clip_file_uuid);
+        self.storage.media_source(subject, key).await
+    }
+
+    /// What a clip is, without where it lies.
+    ///
+    /// # Errors
+    ///
+    /// As [`look_at`](Self::look_at).
+    pub async fn probe(&self, call: ClipCall<'_>, key: &str) -> Result<Probe, MediaError> {
+        Ok(self.look_at(call, key).await?.probe)
     }
 
     /// A scratch directory for one task, gone when it is dropped. What was abandoned beside it is removed first: a

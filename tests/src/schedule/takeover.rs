@@ -8,6 +8,12 @@ use tokio::task::LocalSet;
 
 use super::world::{T, World, every_second, fired, fired_by_one_that_died, stubs};
 
+/// Every so often, and what becomes of a tick while an earlier run goes on.
+fn every(time: u64, overlap: Overlap) -> Timetable {
+    let timetable = Timetable::in_utc().every(seconds(time), Ping {});
+    timetable.overlap(overlap)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_leader_that_died_had_fired_is_settled_and_not_fired_again() {
     LocalSet::new()
@@ -53,10 +59,7 @@ async fn a_stub_that_tells_nothing_is_forgotten() {
 async fn a_run_that_ended_before_its_tick_was_settled_does_not_stop_the_next() {
     LocalSet::new()
         .run_until(async {
-            let timetable = || {
-                let every = Timetable::in_utc().every(seconds(10), Ping {});
-                every.overlap(Overlap::Skip)
-            };
+            let timetable = || every(10, Overlap::Skip);
             let (world, gallery) = World::new().await;
             let first = world.start(timetable(), None);
             world.until(11).await;
@@ -77,16 +80,13 @@ async fn a_key_that_was_taken_for_a_message_that_never_left_holds_up_nothing() {
     LocalSet::new()
         .run_until(async {
             // Found where the next tick is fired, and where all of it was missed.
-            for (every, back, upto, expected) in [(10, 45, 46, 20), (60, 155, 181, 180)] {
-                let timetable = || {
-                    let every = Timetable::in_utc().every(seconds(every), Ping {});
-                    every.overlap(Overlap::Skip)
-                };
+            for (period, back, upto, expected) in [(10, 45, 46, 20), (60, 155, 181, 180)] {
+                let timetable = || every(period, Overlap::Skip);
                 let (world, gallery) = World::new().await;
                 let first = world.start(timetable(), None);
                 world.until(1).await;
                 first.stop().await;
-                let id = format!("cron:ping:{}", T + i64::try_from(every).expect("small"));
+                let id = format!("cron:ping:{}", T + i64::try_from(period).expect("small"));
                 let id: MessageId = id.parse().expect("an id");
                 let ledger = world.results.ledger();
                 let taken = ledger.reserve("schedule ping", &id, seconds(100_000)).await;
@@ -95,7 +95,7 @@ async fn a_key_that_was_taken_for_a_message_that_never_left_holds_up_nothing() {
                 let second = world.start(timetable(), None);
                 world.until(upto).await;
                 second.stop().await;
-                assert_eq!(fired(&gallery), [expected], "every {every} s");
+                assert_eq!(fired(&gallery), [expected], "every {period} s");
             }
         })
         .await;
@@ -105,10 +105,7 @@ async fn a_key_that_was_taken_for_a_message_that_never_left_holds_up_nothing() {
 async fn a_tick_that_waits_for_an_earlier_run_is_not_missed_while_nobody_leads() {
     LocalSet::new()
         .run_until(async {
-            let timetable = || {
-                let every = Timetable::in_utc().every(seconds(60), Ping {});
-                every.overlap(Overlap::QueueOne)
-            };
+            let timetable = || every(60, Overlap::QueueOne);
             let (world, gallery) = World::new().await;
             let first = world.start(timetable(), None);
             world.until(125).await;

@@ -169,7 +169,11 @@ impl Planner {
     /// Whether an entry will never be due again.
     #[must_use]
     pub fn is_over(&self, id: &str) -> bool {
-        let over = |planned: &Planned| planned.entry.when.next(planned.last).is_none();
+        // Asked of all added entries at each change: only what comes once ends, and no pattern is walked for it.
+        let over = |planned: &Planned| {
+            let when = &planned.entry.when;
+            when.is_once() && when.next(planned.last).is_none()
+        };
         self.entries.get(id).is_some_and(over)
     }
 

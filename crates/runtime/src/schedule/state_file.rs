@@ -73,6 +73,20 @@ struct Book {
     _lock: File,
 }
 
+impl State {
+    /// Takes an entry away if it is there and written so. Whether it was.
+    fn remove(&mut self, id: &str, so: impl Fn(&str) -> bool) -> bool {
+        let was_there = self.added.get(id).is_some_and(|written| so(written));
+        if was_there {
+            self.added.remove(id);
+            self.settled.remove(id);
+            self.paused.remove(id);
+            self.version += 1;
+        }
+        was_there
+    }
+}
+
 impl StateFile {
     /// Reads the file, or begins one that is not there yet.
     ///
@@ -275,24 +289,12 @@ impl Schedules for StateFile {
     }
 
     async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError> {
-        let removed = self.write(|state| {
-            let was_there = state.added.remove(id).is_some();
-            if was_there {
-                state.settled.remove(id);
-                state.paused.remove(id);
-                state.version += 1;
-            }
-            was_there
-        });
-        removed.await
+        self.write(|state| state.remove(id, |_| true)).await
     }
 
     async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
-        let written = self.written().await?;
-        match written.added.get(id).map(String::as_str) == Some(entry) {
-            true => self.remove_entry(id).await,
-            false => Ok(false),
-        }
+        self.write(|state| state.remove(id, |written| written == entry))
+            .await
     }
 
     async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {
@@ -363,7 +365,9 @@ mod tests {
             !after.settle_ticks(number, &ticks).await.expect("read"),
             "an old lead"
         );
-        assert!(after.remove_entry("x").await.expect("written"));
+        assert!(!after.remove_entry_as("x", "other").await.expect("written"));
+        assert!(after.remove_entry_as("x", "{}").await.expect("written"));
+        assert!(!after.remove_entry("x").await.expect("written"));
         tidy(&path);
     }
 

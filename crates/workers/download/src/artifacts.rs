@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sapari_runtime::pipeline::{Pipeline, Skip, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    Clip, ClipCall, Media, MediaError, Probe, Scratch, StorageError, Subject, Waveform,
+    ClipCall, Media, MediaError, Probe, Scratch, StorageError, Subject, Waveform,
 };
 use sapari_tasks::{ClipArtifacts, ProcessClipArtifacts};
 
@@ -61,30 +61,23 @@ fn subject(cx: &Cx) -> Subject {
     Subject::clip(cx.task().clip_file_uuid)
 }
 
-/// Without where it lies: what a bucket's address is signed with runs out.
 async fn probe_clip(cx: Cx) -> TaskResult<Probe> {
-    let found = cx
-        .deps()
-        .media
-        .look_at(call(&cx), &cx.task().clip_key)
-        .await;
-    let Clip { probe, .. } = found.permanent_when(MediaError::is_permanent)?;
-    Ok(probe)
+    let found = cx.deps().media.probe(call(&cx), &cx.task().clip_key).await;
+    found.permanent_when(MediaError::is_permanent)
 }
 
 async fn extract_audio(cx: Cx, probe: Arc<Probe>) -> TaskResult<Name> {
     if probe.audio.is_none() {
         return Err(Skip::because("the clip has no sound").into());
     }
-    let Media {
-        ffmpeg, storage, ..
-    } = &cx.deps().media;
-    let source = storage.media_source(subject(&cx), &cx.task().clip_key);
-    let source = source.await.permanent_when(StorageError::is_permanent)?;
+    let media = &cx.deps().media;
+    let source = media.source(call(&cx), &cx.task().clip_key).await;
+    let source = source.permanent_when(StorageError::is_permanent)?;
     let name = "audio.wav";
     let to = cx.deps().scratch.path(name)?;
     let told = |fraction| cx.progress(fraction);
-    let extracted = ffmpeg
+    let extracted = media
+        .ffmpeg
         .extract_audio(call(&cx), &source, &probe, &to, told)
         .await;
     extracted.permanent_when(MediaError::is_permanent)?;

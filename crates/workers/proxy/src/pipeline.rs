@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sapari_runtime::pipeline::{Pipeline, Skip, StepContext, spec};
 use sapari_runtime::prelude::*;
 use sapari_services::{
-    Clip, ClipCall, Media, MediaError, MediaSource, Probe, ProcessError, ProxyJob, Scratch, Sprite,
+    ClipCall, Media, MediaError, MediaSource, Probe, ProcessError, ProxyJob, Scratch, Sprite,
     StorageError, Subject, WebPlan,
 };
 use sapari_tasks::{MakeProxy, ProxyManifest, Thumbnails};
@@ -75,15 +75,9 @@ fn path(cx: &Cx, name: &str) -> TaskResult<PathBuf> {
     Ok(cx.deps().scratch.path(name)?)
 }
 
-/// Without where it lies: what a bucket's address is signed with runs out.
 async fn probe_clip(cx: Cx) -> TaskResult<Probe> {
-    let found = cx
-        .deps()
-        .media
-        .look_at(call(&cx), &cx.task().clip_key)
-        .await;
-    let Clip { probe, .. } = found.permanent_when(MediaError::is_permanent)?;
-    Ok(probe)
+    let found = cx.deps().media.probe(call(&cx), &cx.task().clip_key).await;
+    found.permanent_when(MediaError::is_permanent)
 }
 
 async fn encode_proxy(cx: Cx, probe: Arc<Probe>) -> TaskResult<Copy> {
@@ -119,15 +113,7 @@ async fn encode_proxy(cx: Cx, probe: Arc<Probe>) -> TaskResult<Copy> {
 
 /// Where the clip is read.
 async fn clip(cx: &Cx) -> TaskResult<MediaSource> {
-    let MakeProxy {
-        clip_file_uuid,
-        clip_key,
-        ..
-    } = cx.task();
-    let storage = &cx.deps().media.storage;
-    let source = storage
-        .media_source(Subject::clip(*clip_file_uuid), clip_key)
-        .await;
+    let source = cx.deps().media.source(call(cx), &cx.task().clip_key).await;
     source.permanent_when(StorageError::is_permanent)
 }
 

@@ -30,6 +30,18 @@ impl Page {
         };
         self.leader = Some(Kept::for_long(leader, lease));
     }
+
+    /// Takes an entry away if it is there and written so. Whether it was.
+    fn remove(&mut self, id: &str, so: impl Fn(&str) -> bool) -> bool {
+        let was_there = self.written.added.get(id).is_some_and(|entry| so(entry));
+        if was_there {
+            self.written.added.remove(id);
+            self.settled.remove(id);
+            self.written.paused.remove(id);
+            self.written.version += 1;
+        }
+        was_there
+    }
 }
 
 #[async_trait]
@@ -100,29 +112,12 @@ impl Schedules for MemoryLedger {
     }
 
     async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError> {
-        let page = &mut self.lock().schedules;
-        let was_there = page.written.added.remove(id).is_some();
-        if was_there {
-            page.settled.remove(id);
-            page.written.paused.remove(id);
-            page.written.version += 1;
-        }
-        Ok(was_there)
+        Ok(self.lock().schedules.remove(id, |_| true))
     }
 
     async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
-        let same = self
-            .lock()
-            .schedules
-            .written
-            .added
-            .get(id)
-            .map(String::as_str)
-            == Some(entry);
-        match same {
-            true => self.remove_entry(id).await,
-            false => Ok(false),
-        }
+        let page = &mut self.lock().schedules;
+        Ok(page.remove(id, |written| written == entry))
     }
 
     async fn pause_entry(&self, id: &str, paused: bool) -> Result<(), LedgerError> {

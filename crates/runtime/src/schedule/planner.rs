@@ -83,6 +83,8 @@ struct Planned {
     not_before: Option<i64>,
     /// Whether it waits for an earlier run.
     waits: bool,
+    /// The tick after `last`: kept, because to walk a pattern is the dearest of all this, and firing waits for it.
+    next: Option<Tick>,
     /// Its place in the agenda.
     at: Option<i64>,
 }
@@ -120,6 +122,7 @@ impl Planner {
             paused: before.as_ref().is_some_and(|it| it.paused),
             not_before: before.as_ref().and_then(|it| it.not_before),
             waits: before.is_some_and(|it| it.waits),
+            next: None,
             at: None,
         };
         self.entries.insert(id.clone(), planned);
@@ -169,11 +172,7 @@ impl Planner {
     /// Whether an entry will never be due again.
     #[must_use]
     pub fn is_over(&self, id: &str) -> bool {
-        // Asked of all added entries at each change: only what comes once ends, and no pattern is walked for it.
-        let over = |planned: &Planned| {
-            let when = &planned.entry.when;
-            when.is_once() && when.next(planned.last).is_none()
-        };
+        let over = |planned: &Planned| planned.entry.when.is_once() && planned.next.is_none();
         self.entries.get(id).is_some_and(over)
     }
 
@@ -281,6 +280,7 @@ impl Planner {
         if let Some(at) = planned.at {
             self.agenda.remove(&(at, id.to_owned()));
         }
+        planned.next = planned.entry.when.next(planned.last);
         planned.at = planned.next_look();
         if let Some(at) = planned.at {
             self.agenda.insert((at, id.to_owned()));
@@ -302,7 +302,7 @@ impl Planned {
         if self.is_held() {
             return None;
         }
-        let next = self.entry.when.next(self.last)?;
+        let next = self.next?;
         let at = next.seconds().saturating_mul(1000);
         let at = at.saturating_add(self.offset());
         Some(self.not_before.map_or(at, |until| until.max(at)))
@@ -340,6 +340,9 @@ impl Planned {
         }
         if self.waits {
             return self.the_last_one(upto);
+        }
+        if self.next == Some(upto) {
+            return Some(self.just_one(upto));
         }
         let late = upto.back(ON_TIME + ONE_SECOND).max(self.last);
         let (mut fire, missed) = self.made_up_for(late, upto);
@@ -385,6 +388,13 @@ impl Planned {
             overlapped: self.count(self.last, tick).saturating_sub(1),
             ..self.due_upto(tick)
         })
+    }
+
+    fn just_one(&self, tick: Tick) -> Due {
+        Due {
+            fire: vec![tick],
+            ..self.due_upto(tick)
+        }
     }
 
     fn let_go(&self, upto: Tick) -> Due {

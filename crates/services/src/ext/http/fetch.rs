@@ -205,18 +205,11 @@ impl Body<'_> {
     ) -> Result<u64, FetchError> {
         self.check(self.whole.unwrap_or(self.offset)).await?;
         let mut file = self.open(answer.headers()).await?;
-        let failed = || io("write", &self.begun.part);
-        let mut size = self.offset;
-        while let Some(chunk) = self.next(&mut answer).await? {
-            size += chunk.len() as u64;
-            self.check(size).await?;
-            file.write_all(&chunk).await.map_err(failed())?;
-            if let Some(whole) = self.whole {
-                progress(size as f64 / whole.max(1) as f64);
-            }
-        }
-        // Without it the last write may still be under way, and its error be lost.
-        file.flush().await.map_err(failed())?;
+        let received = self.receive(&mut answer, &mut file, progress).await;
+        // Also after a failure: the last write may still be under way, and the next try goes on from the file's length.
+        let flushed = file.flush().await;
+        let size = received?;
+        flushed.map_err(io("write", &self.begun.part))?;
         match (size, self.whole) {
             (0, _) => Err(FetchError::Empty {
                 host: self.host.to_owned(),
@@ -228,6 +221,26 @@ impl Body<'_> {
             }),
             (size, _) => Ok(size),
         }
+    }
+
+    /// Returns how many bytes the file has once all writes are done.
+    async fn receive(
+        &self,
+        answer: &mut Response,
+        file: &mut File,
+        progress: &mut (impl FnMut(f64) + Send),
+    ) -> Result<u64, FetchError> {
+        let mut size = self.offset;
+        while let Some(chunk) = self.next(answer).await? {
+            size += chunk.len() as u64;
+            self.check(size).await?;
+            let written = file.write_all(&chunk).await;
+            written.map_err(io("write", &self.begun.part))?;
+            if let Some(whole) = self.whole {
+                progress(size as f64 / whole.max(1) as f64);
+            }
+        }
+        Ok(size)
     }
 
     async fn next(

@@ -14,6 +14,8 @@ mod faults;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod meddling;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod processes;

@@ -205,6 +205,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         // What a role's steps keep for the next attempt, and what a model answers.
         "crates/workers/proxy/src/pipeline.rs",
         "crates/workers/render/src/pipeline.rs",
+        "crates/workers/asset-edit/src/steps.rs",
         "crates/workers/analysis/src/words.rs",
         "crates/workers/analysis/src/false_starts.rs",
         "crates/workers/analysis/src/improve.rs",

@@ -10,14 +10,18 @@ use super::stages::message;
 use crate::web::{Answer, Web};
 
 /// A file where a directory of storage is to be: nothing can be stored under it.
-struct Blocked(PathBuf);
+pub(super) struct Blocked(PathBuf);
 
 impl Blocked {
-    fn bucket(shop: &Shop, name: &str) -> Self {
+    pub(super) fn bucket(shop: &Shop, name: &str) -> Self {
         let path = shop.object(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("writable");
         std::fs::write(&path, b"in the way").expect("writable");
         Self(path)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.0.clone()
     }
 
     fn free(self) {

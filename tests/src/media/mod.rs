@@ -6,6 +6,7 @@ mod chain;
 mod kinds;
 mod looks;
 mod odd;
+mod resumed;
 mod shop;
 mod stages;
 mod unfit;

@@ -63,7 +63,8 @@ impl Shop {
         path
     }
 
-    fn put(&self, file: &Path) -> String {
+    /// Puts a file into storage, and tells its key.
+    pub(super) fn put(&self, file: &Path) -> String {
         let name = file
             .file_name()
             .and_then(|name| name.to_str())

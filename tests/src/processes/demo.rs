@@ -7,7 +7,7 @@ use super::support::{Ended, INTERVIEW, Receiver, Space, Span, film};
 
 const README: &str = include_str!("../../../README.md");
 
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 18] = [
     "demo.cut > publish download_media > taskiq.download_media > download.pipeline",
     "step.fetch_media > ext.http.fetch",
     "taskiq.download_media > publish process_clip_artifacts > taskiq.process_clip_artifacts",
@@ -20,13 +20,16 @@ const PATHS: [&str; 15] = [
     "taskiq.analyze_project > publish render_export > taskiq.render_export > render.pipeline",
     "render.pipeline > step.apply_cuts > ext.ffmpeg.render",
     "render.pipeline > step.upload_export",
-    "demo.cut > publish normalize_image > taskiq.normalize_image",
-    "demo.cut > publish send_email > taskiq.send_email > ext.smtp.send",
+    "demo.cut > publish normalize_image > taskiq.normalize_image > image.pipeline",
+    "image.pipeline > step.normalize_image > ext.ffmpeg.normalize_image",
+    "image.pipeline > step.store_image",
+    "demo.cut > publish send_email > taskiq.send_email > email.pipeline",
+    "email.pipeline > step.send > ext.smtp.send",
     "scheduler.fire > publish rescue_stuck_tasks > taskiq.rescue_stuck_tasks",
 ];
 
 /// What the ids of steps begin with that the README names beside a pipeline.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 15] = [
     "fetch_",
     "probe_",
     "store_",
@@ -39,6 +42,9 @@ const STEPS: [&str; 12] = [
     "download_",
     "apply_",
     "upload_",
+    "normalize_",
+    "compose",
+    "send",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,17 +15,17 @@ use super::support::{
 use crate::web::{Answer, Web};
 
 /// Soon after a worker was killed, its message is another one's.
-const LEASE: [&str; 2] = ["--lease", "1s"];
+pub(super) const LEASE: [&str; 2] = ["--lease", "1s"];
 /// The pause between two looks at the ledger.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-async fn kill(worker: Process) {
+pub(super) async fn kill(worker: Process) {
     worker.signal(Signal::SIGKILL);
     assert_eq!(worker.ended().await.code, None, "killed");
 }
 
 /// Looks until these steps of the message are kept, and returns all that are.
-async fn kept(ledger: &Arc<dyn Ledger>, id: &MessageId, wanted: &[&str]) -> Vec<String> {
+pub(super) async fn kept(ledger: &Arc<dyn Ledger>, id: &MessageId, wanted: &[&str]) -> Vec<String> {
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     within("what is kept of the steps", async {
         loop {

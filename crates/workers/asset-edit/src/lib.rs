@@ -1,7 +1,9 @@
-//! The asset-edit role: small edits of single assets, each stored beside the asset. Its handlers, its process.
-//! One call of ffmpeg each, so there is no pipeline: nothing is worth resuming.
+//! The asset-edit role: small edits of single assets, each stored beside the asset. Its handlers, its pipelines, its process.
+//! It decides nothing: what to make of which asset is said by whoever kicks it.
 
 mod edit;
+mod pipeline;
+mod steps;
 mod tasks;
 
 pub use tasks::{extract_audio, normalize_image, trim_asset};
@@ -13,9 +15,14 @@ use sapari_tasks::Role;
 /// The role's worker. One slot: ffmpeg takes every core of its own accord.
 #[must_use]
 pub fn worker(media: Media) -> Worker<Media> {
+    let depot = media.storage.clone();
     Worker::new(Role::AssetEdit.queue(), media)
+        .depot(depot)
         .task::<trim_asset>()
         .task::<extract_audio>()
         .task::<normalize_image>()
+        .pipeline(pipeline::trim().describe())
+        .pipeline(pipeline::sound().describe())
+        .pipeline(pipeline::image().describe())
         .slots(1)
 }

@@ -1,12 +1,14 @@
 //! The handlers of the asset-edit role.
 
-use sapari_runtime::prelude::*;
-use sapari_services::{CutJob, Look, Media, MediaError, PictureFormat, PictureJob, SoundFormat};
-use sapari_tasks::{
-    AudioFormat, ExtractAudio, ImageFormat, NormalizeImage, StoredImage, StoredRecording, TrimAsset,
-};
+use std::sync::Arc;
 
-use crate::edit::{Edit, stretch};
+use sapari_runtime::pipeline::Pipeline;
+use sapari_runtime::prelude::*;
+use sapari_services::Media;
+use sapari_tasks::{ExtractAudio, NormalizeImage, StoredImage, StoredRecording, TrimAsset};
+
+use crate::edit::Edit;
+use crate::pipeline::{Tools, image, sound, trim};
 
 /// What a picture's longer side may be asked to have.
 const SIDES: std::ops::RangeInclusive<u32> = 16..=8192;
@@ -18,25 +20,8 @@ pub async fn trim_asset(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<StoredRecording> {
-    let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
-    let (source, probe) = edit.probed().await?;
-    let keep = [stretch(args.from_us, args.to_us, probe.duration)?];
-    let job = CutJob {
-        source: &source,
-        probe: &probe,
-        keep: &keep,
-        to: &edit.made()?,
-        look: Look::default(),
-    };
-    let ffmpeg = &edit.media.ffmpeg;
-    let trimmed = ffmpeg.trim_asset(edit.call(), job, |fraction| edit.progress(fraction));
-    trimmed.await.permanent_when(MediaError::is_permanent)?;
-    Ok(StoredRecording {
-        bytes: edit.store().await?,
-        key: args.to_key,
-        seconds: keep[0].length().as_secs_f64(),
-    })
+    let edit = Edit::of(args.asset_file_uuid, (&args.asset_key, &args.to_key))?;
+    run(trim(), &cx, (media, edit), args).await
 }
 
 /// Makes a sound file of what is heard in an asset.
@@ -46,25 +31,8 @@ pub async fn extract_audio(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<StoredRecording> {
-    let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
-    let (source, probe) = edit.probed().await?;
-    let format = match args.format {
-        AudioFormat::M4a => SoundFormat::M4a,
-        AudioFormat::Mp3 => SoundFormat::Mp3,
-        AudioFormat::Wav => SoundFormat::Wav,
-    };
-    let made = edit.made()?;
-    let ffmpeg = &edit.media.ffmpeg;
-    let extracted = ffmpeg.extract_sound(edit.call(), (&source, &probe), (format, &made), |it| {
-        edit.progress(it);
-    });
-    extracted.await.permanent_when(MediaError::is_permanent)?;
-    Ok(StoredRecording {
-        bytes: edit.store().await?,
-        key: args.to_key,
-        seconds: probe.duration.as_secs_f64(),
-    })
+    let edit = Edit::of(args.asset_file_uuid, (&args.asset_key, &args.to_key))?;
+    run(sound(), &cx, (media, edit), args).await
 }
 
 /// Makes of a picture one that every browser shows alike.
@@ -82,23 +50,26 @@ pub async fn normalize_image(
         );
         return Err(TaskError::permanent(reason));
     }
-    let keys = (&*args.asset_key, &*args.to_key);
-    let edit = Edit::of((media, cx), args.asset_file_uuid, keys).await?;
-    let job = PictureJob {
-        file: &edit.fetched().await?,
-        to: &edit.made()?,
-        max_side: args.max_side,
-        format: match args.format {
-            ImageFormat::Jpeg => PictureFormat::Jpeg,
-            ImageFormat::Png => PictureFormat::Png,
-        },
+    let edit = Edit::of(args.asset_file_uuid, (&args.asset_key, &args.to_key))?;
+    run(image(), &cx, (media, edit), args).await
+}
+
+/// In the message's scratch directory, which is left if it is tried again.
+async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
+    pipeline: Pipeline<In, Tools, Out>,
+    cx: &TaskContext,
+    (media, edit): (Media, Edit),
+    args: In,
+) -> TaskResult<Out> {
+    let scratch = Arc::new(media.scratch_of("asset-edit", cx.id().as_str()).await?);
+    let tools = Tools {
+        scratch: Arc::clone(&scratch),
+        media,
+        edit,
     };
-    let normalized = edit.media.ffmpeg.normalize_image(edit.call(), job).await;
-    let (width, height) = normalized.permanent_when(MediaError::is_permanent)?;
-    Ok(StoredImage {
-        bytes: edit.store().await?,
-        key: args.to_key,
-        width,
-        height,
-    })
+    let done = pipeline.run(cx, tools, args).await;
+    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
+        scratch.leave();
+    }
+    done
 }

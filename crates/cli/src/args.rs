@@ -121,9 +121,9 @@ pub(crate) enum Dead {
     /// Everything about the chosen letters as JSON lines, their args included
     Show(Chosen),
     /// Run the chosen letters again: same id, args, priority and trace, attempts counted from the start
-    Replay(Chosen),
+    Replay(Meant),
     /// Drop the chosen letters for good
-    Drop(Chosen),
+    Drop(Meant),
 }
 
 /// `sapari dead list`
@@ -136,9 +136,21 @@ pub(crate) struct Listed {
     pub(crate) json: bool,
 }
 
+/// `sapari dead replay` and `drop`: what changes letters names them, so that nobody drops all of them by a line that was sent too early.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  sapari dead replay render --reason exhausted --limit 50\n  sapari dead drop render --id 0198c0de-0000-7000-8000-000000000001\n  sapari dead drop render --all\n\nIt takes --id, --task, --reason or --all; several of the first three mean the letters to which all of them apply."
+)]
+pub(crate) struct Meant {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Every letter of the role, as far as --limit goes
+    #[arg(long, conflicts_with_all = ["id", "task", "reason"])]
+    pub(crate) all: bool,
+}
+
 /// Which dead letters.
 #[derive(Args)]
-#[command(after_help = "Example:\n  sapari dead replay render --reason exhausted --limit 50")]
 pub(crate) struct Chosen {
     /// The role whose dead letters are meant
     pub(crate) role: Role,
@@ -350,6 +362,9 @@ mod tests {
             vec!["sapari", "pause"],
             vec!["sapari", "resume", "nobody"],
             vec!["sapari", "dead", "drop", "render", "--reason", "old age"],
+            vec![
+                "sapari", "dead", "drop", "render", "--all", "--task", "ping",
+            ],
         ];
         for line in refused {
             assert!(Cli::try_parse_from(&line).is_err(), "{line:?} was taken");

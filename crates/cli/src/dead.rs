@@ -8,7 +8,7 @@ use sapari_runtime::broker::{Broker, BrokerError, DeadLetter, Verdict};
 use sapari_runtime::host::{Exit, Failure};
 use serde_json::{Value, json};
 
-use crate::args::{Chosen, Dead};
+use crate::args::{Chosen, Dead, Meant};
 use crate::console::{json, line, note};
 use crate::servers::{check, connect_to_look};
 use crate::table::{age, aligned, plain};
@@ -19,7 +19,9 @@ const ERROR_WIDTH: usize = 80;
 pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
     let chosen = match command {
         Dead::List(listed) => &listed.chosen,
-        Dead::Show(chosen) | Dead::Replay(chosen) | Dead::Drop(chosen) => chosen,
+        Dead::Show(chosen) => chosen,
+        Dead::Replay(meant) => meant.named("replay")?,
+        Dead::Drop(meant) => meant.named("drop")?,
     };
     check(&chosen.servers, chosen.role.queue())?;
     crate::with_telemetry(carry_out(command, chosen))
@@ -35,6 +37,20 @@ async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
     };
     broker.close().await;
     done
+}
+
+impl Meant {
+    /// The letters that are meant, if somebody said which.
+    fn named(&self, verb: &str) -> Result<&Chosen, Failure> {
+        let chosen = &self.chosen;
+        if self.all || chosen.id.is_some() || chosen.task.is_some() || chosen.reason.is_some() {
+            return Ok(chosen);
+        }
+        let role = chosen.role;
+        Err(Exit::Usage.with(format!(
+            "say which letters to {verb} with --id, --task or --reason, or all of them with --all; `sapari dead list {role}` shows them"
+        )))
+    }
 }
 
 impl Chosen {

@@ -121,6 +121,15 @@ async fn a_dead_task_is_found_behind_others_and_nothing_is_declared_to_look_for_
     assert!(listed.stderr.join("").contains("more than 2"), "{listed:?}");
     let one = ["replay", "--task", "no_such_task", "--limit", "1"];
     assert_eq!(dead(&space, &one).await.only_line(), "1 replayed");
+    settled_depth(&*broker, Role::Render.queue(), |depth| depth.dead == 3).await;
+    for verb in ["replay", "drop"] {
+        let vague = space.sapari(&["dead", verb, "render"]).ended().await;
+        vague.assert_sentence(64, &format!("say which letters to {verb}"));
+    }
+    assert_eq!(
+        dead(&space, &["drop", "--all"]).await.only_line(),
+        "3 dropped"
+    );
     drop(worker);
 }
 

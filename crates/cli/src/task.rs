@@ -95,6 +95,26 @@ impl Known {
         }
     }
 
+    fn is_ended(&self) -> bool {
+        matches!(
+            self.state(),
+            "done" | "failed" | CANCELLED | SUPERSEDED | "ended"
+        )
+    }
+
+    /// How far it is. What it said last on its way says nothing of its end, and is kept a while longer.
+    fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref().filter(|_| !self.is_ended())
+    }
+
+    fn cancel_text(&self, cancel: &Cancel, now: f64) -> String {
+        let ago = since(now, asked_at(cancel));
+        match self.is_ended() {
+            true => format!("asked for {ago} ago"),
+            false => format!("asked for {ago} ago, not carried out yet"),
+        }
+    }
+
     fn rows(&self, now: f64) -> Vec<[String; 2]> {
         let mut rows = vec![("id", self.id.to_string())];
         rows.extend(self.task().map(|name| ("task", name.to_owned())));
@@ -108,13 +128,10 @@ impl Known {
                     .map(|past| ("before", past_text(past, now))),
             );
         }
-        let progress = self.progress.as_ref().map(progress_text);
+        let progress = self.progress().map(progress_text);
         rows.extend(progress.map(|text| ("progress", text)));
-        rows.extend(
-            self.cancel
-                .as_ref()
-                .map(|it| ("cancel", cancel_text(it, now))),
-        );
+        let cancel = self.cancel.as_ref();
+        rows.extend(cancel.map(|it| ("cancel", self.cancel_text(it, now))));
         let cells = |(name, text): (&str, String)| [name.to_owned(), plain(&text)];
         rows.into_iter().map(cells).collect()
     }
@@ -172,7 +189,7 @@ impl Known {
             "task": self.task(),
             "result": record.map(|record| record_value(record, with_output)),
             "run": self.run_value(),
-            "progress": self.progress,
+            "progress": self.progress(),
             "cancel_asked_at": self.cancel.as_ref().map(asked_at),
         })
     }
@@ -288,11 +305,6 @@ fn progress_text(progress: &Progress) -> String {
         None => progress.state.clone(),
     };
     format!("{head}  {said}").trim_end().to_owned()
-}
-
-fn cancel_text(cancel: &Cancel, now: f64) -> String {
-    let ago = since(now, asked_at(cancel));
-    format!("asked for {ago} ago, not carried out yet")
 }
 
 /// In seconds since 1970.

@@ -137,10 +137,9 @@ async fn a_message_is_followed_from_the_queue_to_its_end() {
     .await;
     ledger.sign_off("render-1").await.expect("signed off");
     let seen = sapari(&space, &["task", id.as_str()]).await;
-    assert!(
-        seen.stdout.join("\n").contains("state     done"),
-        "{seen:?}"
-    );
+    let said = seen.stdout.join("\n");
+    assert!(said.contains("state  done"), "{seen:?}");
+    assert!(!said.contains("25 %"), "it is over: {seen:?}");
     let quiet = sapari(&space, &["task", id.as_str(), "--json"]).await;
     assert!(!format!("{seen:?}{quiet:?}").contains(secret), "{seen:?}");
     let shown = sapari(&space, &["task", id.as_str(), "--json", "--output"]).await;

@@ -58,6 +58,13 @@ fn sent_on_and_abandoned() -> [Sighting; 2] {
     ]
 }
 
+fn asked() -> Cancel {
+    Cancel {
+        id: "t-1".parse().expect("an id"),
+        at: 999_988_000,
+    }
+}
+
 fn at_work() -> (String, Busy) {
     let busy = Busy {
         id: "t-1".parse().expect("an id"),
@@ -83,10 +90,7 @@ fn a_running_task_says_where_since_when_and_how_far_it_is() {
         sighting: Some(running(2)),
         busy: Some(at_work()),
         progress: Some(Progress::started(0.4, json!({"frame": 12}))),
-        cancel: Some(Cancel {
-            id: "t-1".parse().expect("an id"),
-            at: 999_988_000,
-        }),
+        cancel: Some(asked()),
         ..known()
     };
     assert_eq!(
@@ -201,6 +205,31 @@ fn a_run_under_way_counts_before_the_record_of_an_earlier_kick() {
         ..known()
     };
     assert_eq!(known.state(), "running");
+}
+
+#[test]
+fn a_task_that_has_ended_says_nothing_of_how_far_it_was() {
+    let ends = [
+        (Some(done()), "done"),
+        (Some(failed("permanent")), "failed"),
+        (Some(failed(CANCELLED)), "cancelled"),
+        (Some(failed(SUPERSEDED)), "superseded"),
+        (None, "ended"),
+    ];
+    for (record, state) in ends {
+        let known = Known {
+            record,
+            sighting: Some(Sighting::Finished),
+            progress: Some(Progress::started(0.4, Value::Null)),
+            cancel: Some(asked()),
+            ..known()
+        };
+        assert_eq!(known.state(), state);
+        let said = text(&known);
+        assert!(!said.contains("40 %"), "{said}");
+        assert!(said.ends_with("asked for 12s ago"), "{said}");
+        assert_eq!(known.value(false)["progress"], Value::Null);
+    }
 }
 
 #[test]

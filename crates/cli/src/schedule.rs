@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sapari_runtime::client::Tasks;
 use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ledger::{Ledger, LedgerError, Written};
-use sapari_runtime::schedule::{Entry, WrittenEntry};
+use sapari_runtime::schedule::{Clock, Entry, WrittenEntry};
 use sapari_tasks::{Role, find, find_queue};
 
 pub(crate) use args::Schedule;
@@ -87,7 +87,7 @@ fn written(arguments: &Add) -> Result<WrittenEntry, Failure> {
     let entry = arguments.written(queue.name());
     let meant = entry.entry(&arguments.id, find_queue);
     let meant = meant.map_err(|error| Exit::Usage.because(&error))?;
-    if show::runs(&meant, 1).is_empty() {
+    if show::next(&meant).is_none() {
         return Err(Exit::Usage.with("its time has passed; `sapari kick` kicks a task at once"));
     }
     Ok(entry)
@@ -114,7 +114,7 @@ async fn add(arguments: &Add, entry: &WrittenEntry) -> Result<(), Failure> {
     let entry = entry
         .entry(id, find_queue)
         .map_err(|error| Exit::Usage.because(&error))?;
-    let next = show::runs(&entry, 1).first().map(ToString::to_string);
+    let next = show::next(&entry).map(|firing| firing.to_string());
     line(format!(
         "{id} is {word}; next at {}",
         next.unwrap_or_default()
@@ -186,12 +186,12 @@ async fn next(arguments: &Next) -> Result<(), Failure> {
         Some(id) => vec![id],
         None => written.posted.keys().chain(written.added.keys()).collect(),
     };
-    let mut runs = Vec::new();
+    let (mut runs, now) = (Vec::new(), Clock::system().now());
     for id in ids {
         match entry_of(&written, id) {
             Ok(entry) => {
-                let ticks = show::runs(&entry, arguments.count.into());
-                runs.extend(ticks.into_iter().map(|tick| (tick, id.clone())));
+                let firings = entry.firings(now).take(arguments.count.into());
+                runs.extend(firings.map(|firing| (firing, id.clone())));
             }
             // One that is broken does not hide the others.
             Err(failure) if arguments.id.is_none() => note(failure.message),
@@ -201,8 +201,10 @@ async fn next(arguments: &Next) -> Result<(), Failure> {
     runs.sort();
     let told = runs.iter().take(arguments.count.into());
     told.into_iter()
-        .try_for_each(|(tick, id)| match arguments.json {
-            true => console::json(&serde_json::json!({ "at": tick.to_string(), "entry": id })),
-            false => line(format!("{tick}  {id}")),
+        .try_for_each(|(firing, id)| match arguments.json {
+            true => console::json(&serde_json::json!({
+                "at": firing.to_string(), "tick": firing.tick().to_string(), "entry": id,
+            })),
+            false => line(format!("{firing}  {id}")),
         })
 }

@@ -16,7 +16,7 @@ use crate::args::{Servers, Store, priority, task_args};
     after_help = "Examples:\n  sapari schedule list\n  sapari schedule add nightly-check --task rescue_stuck_tasks --cron '0 30 2 * * *' --tz Europe/Lisbon\n  sapari schedule next --count 5\n\nEntries of the timetable are written in the scheduler's source; they can be paused and run here, not changed."
 )]
 pub(crate) enum Schedule {
-    /// Every entry: when it is due, when it last was, and when it is next
+    /// Every entry: when it is due, up to which tick it is settled, and when it is fired next
     List(List),
     /// Add an entry, or replace an added one
     Add(Box<Add>),
@@ -28,7 +28,7 @@ pub(crate) enum Schedule {
     Resume(One),
     /// Kick an entry's task now, beside its schedule, and print the message's id
     RunNow(RunNow),
-    /// The next ticks, of one entry or of all
+    /// When entries are fired next, one or all: their ticks, and what jitter adds to them
     Next(Next),
 }
 
@@ -111,10 +111,10 @@ pub(crate) struct RunNow {
 pub(crate) struct Next {
     /// Only this entry
     pub(crate) id: Option<String>,
-    /// How many ticks
+    /// How many times
     #[arg(long, short, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
-    /// A JSON line for each tick
+    /// A JSON line for each: when it is fired, and the tick that it is for
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

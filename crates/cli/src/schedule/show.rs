@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sapari_runtime::ledger::Written;
-use sapari_runtime::schedule::{Clock, Entry, Known, Tick, WrittenEntry};
+use sapari_runtime::schedule::{Clock, Entry, Firing, Known, Tick, WrittenEntry};
 use sapari_tasks::find_queue;
 use serde_json::{Value, json};
 
@@ -48,13 +48,13 @@ impl Row {
         }
     }
 
-    fn next(&self) -> Option<Tick> {
+    fn next(&self) -> Option<String> {
         let entry = self.entry.as_ref().ok().filter(|_| !self.paused)?;
-        runs(entry, 1).first().copied()
+        Some(next(entry)?.to_string())
     }
 
     fn cells(&self) -> [String; 9] {
-        let told = |tick: Option<Tick>| tick.map_or(UNKNOWN.to_owned(), |tick| tick.to_string());
+        let told = |moment: Option<String>| moment.unwrap_or(UNKNOWN.to_owned());
         let (when, task, missed, overlap) = match &self.entry {
             Ok(entry) => {
                 let (missed, overlap) = entry.policies();
@@ -81,7 +81,7 @@ impl Row {
             task,
             missed,
             overlap,
-            told(self.last),
+            told(self.last.map(|tick| tick.to_string())),
             told(self.next()),
         ]
         .map(|cell| plain(&cell))
@@ -89,10 +89,9 @@ impl Row {
 
     /// For programs. Args are never shown.
     pub(crate) fn json(&self) -> Value {
-        let told = |tick: Option<Tick>| tick.map(|tick| tick.to_string());
         let mut value = json!({
             "entry": self.id, "of": self.of, "state": self.state(),
-            "settled": told(self.last), "next": told(self.next()),
+            "settled": self.last.map(|tick| tick.to_string()), "next": self.next(),
         });
         match &self.entry {
             Ok(entry) => {
@@ -102,6 +101,7 @@ impl Row {
                 value["queue"] = json!(entry.queue().name());
                 value["missed"] = json!(missed.to_string());
                 value["overlap"] = json!(overlap.to_string());
+                value["offset_seconds"] = json!(entry.offset().as_secs_f64());
             }
             Err(why) => value["error"] = json!(why),
         }
@@ -119,16 +119,37 @@ pub(crate) fn table(rows: &[Row]) -> Vec<String> {
     aligned(&rows.collect::<Vec<_>>())
 }
 
-/// The next ticks of an entry.
-pub(crate) fn runs(entry: &Entry, count: usize) -> Vec<Tick> {
-    let now = Tick::at(Clock::system().now() / 1000);
-    let ticks = std::iter::successors(entry.when().next(now), |tick| entry.when().next(*tick));
-    ticks.take(count).collect()
+/// The next time that an entry is fired.
+pub(crate) fn next(entry: &Entry) -> Option<Firing> {
+    entry.firings(Clock::system().now()).next()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Far enough ahead that the clock does not matter.
+    #[test]
+    fn what_is_next_has_its_jitter_in_it() {
+        let text = r#"{"at":4102444800,"task":"ping","queue":"render","jitter":"1h"}"#;
+        let written = Written {
+            posted: BTreeMap::new(),
+            added: [("new-year".to_owned(), text.to_owned())].into(),
+            paused: [].into(),
+            version: 1,
+        };
+        let rows = rows(&written, &BTreeMap::new());
+        let offset = rows[0].entry.as_ref().expect("an entry").offset();
+        let next = rows[0].next().expect("to come");
+        let minutes = offset.as_secs() / 60;
+        assert!(minutes > 0, "choose another id: {offset:?}");
+        let expected = format!("2100-01-01T00:{minutes:02}:");
+        assert!(next.starts_with(&expected), "{next}: {offset:?}");
+        let json = rows[0].json();
+        assert_eq!(json["next"], next);
+        assert_eq!(json["offset_seconds"], offset.as_secs_f64());
+        assert!(table(&rows)[1].ends_with(&next));
+    }
 
     #[test]
     fn an_entry_is_a_row_and_a_broken_one_says_why() {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use sapari_telemetry as telemetry;
@@ -21,7 +22,7 @@ use crate::error::BoxError;
 use crate::ledger::Schedules;
 use crate::result::Results;
 use crate::result::memory::MemoryResults;
-use crate::schedule::{Clock, Entry, FindQueue, Scheduler, StateFile, Tick, Timetable};
+use crate::schedule::{Clock, Entry, FindQueue, Scheduler, StateFile, Timetable};
 use crate::vitals::Vitals;
 
 /// How many runs of an entry `--explain` tells.
@@ -77,7 +78,7 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     let entries = (program.timetable)().entries();
     let entries = entries.map_err(|error| Exit::Software.because(&error))?;
     if matches.get_flag(EXPLAIN) {
-        let text = explain(&service, &entries, Tick::at(Clock::system().now() / 1000));
+        let text = explain(&service, &entries, Clock::system().now());
         let printed = std::io::stdout().write_all(text.as_bytes());
         return printed.map_err(|error| Exit::Software.because(&error));
     }
@@ -161,7 +162,7 @@ async fn schedule_until(
     ended
 }
 
-fn explain(service: &str, entries: &[Entry], now: Tick) -> String {
+fn explain(service: &str, entries: &[Entry], now: i64) -> String {
     let mut text = format!("service.name {service}, {} entries\n", entries.len());
     for entry in entries {
         let (id, when, task, queue) = (entry.id(), entry.when(), entry.task(), entry.queue());
@@ -169,14 +170,22 @@ fn explain(service: &str, entries: &[Entry], now: Tick) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "\n{id}\n  {when}  {task} on {queue}, missed {missed}, overlap {overlap}"
+            "\n{id}\n  {when}  {task} on {queue}, missed {missed}, overlap {overlap}{}",
+            later(entry)
         );
-        let runs = std::iter::successors(when.next(now), |tick| when.next(*tick));
-        for tick in runs.take(RUNS_TOLD) {
-            let _ = writeln!(text, "  {tick}");
+        for firing in entry.firings(now).take(RUNS_TOLD) {
+            let _ = writeln!(text, "  {firing}");
         }
     }
     text
+}
+
+/// What jitter makes of an entry's ticks.
+fn later(entry: &Entry) -> String {
+    match entry.offset() {
+        Duration::ZERO => String::new(),
+        offset => format!(", {:.3} s after its ticks", offset.as_secs_f64()),
+    }
 }
 
 #[cfg(test)]
@@ -192,9 +201,10 @@ mod tests {
             .tz("Europe/Lisbon")
             .every(minutes(20), Ping {})
             .named("often")
+            .jitter(minutes(1))
             .entries()
             .expect("good");
-        let told = explain("demo-scheduler", &entries, Tick::at(1_792_886_400));
+        let told = explain("demo-scheduler", &entries, 1_792_886_400_000);
         let expected = "service.name demo-scheduler, 2 entries
 
 ping
@@ -204,10 +214,10 @@ ping
   2026-10-27T03:00:00Z
 
 often
-  every 1200s  ping on ping, missed skip, overlap allow
-  2026-10-25T00:20:00Z
-  2026-10-25T00:40:00Z
-  2026-10-25T01:00:00Z
+  every 1200s  ping on ping, missed skip, overlap allow, 27.543 s after its ticks
+  2026-10-25T00:00:27.543Z
+  2026-10-25T00:20:27.543Z
+  2026-10-25T00:40:27.543Z
 ";
         assert_eq!(told, expected);
     }

@@ -238,8 +238,9 @@ impl Entry {
         (entry == self.id).then_some(tick)
     }
 
-    /// How much later than its ticks it is fired.
-    pub(crate) fn offset(&self) -> Duration {
+    /// How much later than its ticks it is fired: what its jitter comes to.
+    #[must_use]
+    pub fn offset(&self) -> Duration {
         let most = u64::try_from(self.jitter.as_millis()).unwrap_or(u64::MAX);
         match most {
             0 => Duration::ZERO,

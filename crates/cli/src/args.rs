@@ -85,7 +85,7 @@ pub(crate) struct Kick {
     #[arg(long, value_parser = duration::parse)]
     pub(crate) delay: Option<Duration>,
     /// How long from now it may still run, like 10m; then it is dead as expired
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(long, value_parser = expiry)]
     pub(crate) expires: Option<Duration>,
     /// An id of your own
     #[arg(long)]
@@ -302,6 +302,13 @@ fn reason(text: &str) -> Result<DeadReason, String> {
     DeadReason::named(text).ok_or_else(|| format!("the reasons are {}", known.join(", ")))
 }
 
+fn expiry(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("it would be dead as expired at once".to_owned()),
+        after => Ok(after),
+    }
+}
+
 pub(crate) fn priority(text: &str) -> Result<Priority, String> {
     match text.parse() {
         Ok(number @ 0..=3) => Ok(Priority::from_number(number)),
@@ -330,6 +337,7 @@ mod tests {
             vec!["sapari", "kick", "render_export", "--args", "@/nowhere"],
             vec!["sapari", "kick", "render_export", "--priority", "4"],
             vec!["sapari", "kick", "render_export", "--wait", "soon"],
+            vec!["sapari", "kick", "render_export", "--expires", "0s"],
             vec!["sapari", "kick", "render_export", "--id", "a b"],
             vec!["sapari", "kick", "x", "--role", "nobody"],
             vec!["sapari", "dead", "list", "nobody"],

@@ -77,7 +77,11 @@ fn written(arguments: &Add) -> Result<WrittenEntry, Failure> {
     let task = &arguments.task;
     let queue = match (arguments.role, find(task)) {
         (Some(role), _) => role.queue(),
-        (None, Some(declared)) => declared.queue,
+        (None, Some(declared)) => {
+            let fit = declared.check(&arguments.args);
+            fit.map_err(|error| Exit::Usage.because(&error))?;
+            declared.queue
+        }
         (None, None) => {
             return Err(Exit::Usage.with(format!(
                 "there is no task {task:?} in the catalogue; with --role it is scheduled all the same"

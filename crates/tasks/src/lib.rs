@@ -27,12 +27,13 @@ pub use render::{
 pub use role::Role;
 pub use upkeep::{PruneResults, RescueStuckTasks, Rescued};
 
+use sapari_runtime::message::{Args, ArgsError};
 use sapari_runtime::ping::Ping;
 use sapari_runtime::queue::{Priority, Queue};
 use sapari_runtime::task::Task;
 
 /// What somebody who only has a task's name needs to kick it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Declared {
     /// Its wire name.
     pub name: &'static str,
@@ -40,6 +41,7 @@ pub struct Declared {
     pub queue: Queue,
     /// The priority of a kick that names none.
     pub priority: Priority,
+    fit: fn(&Args) -> Result<(), ArgsError>,
 }
 
 impl Declared {
@@ -48,7 +50,16 @@ impl Declared {
             name: T::NAME,
             queue: T::QUEUE,
             priority: T::POLICY.default_priority(),
+            fit: |args| args.decode::<T>().map(drop),
         }
+    }
+
+    /// Whether a worker of this version could read these args. What they mean is for the task to say.
+    ///
+    /// # Errors
+    /// [`ArgsError`]: what is missing, given twice, too many, or of the wrong type; it quotes no value.
+    pub fn check(&self, args: &Args) -> Result<(), ArgsError> {
+        (self.fit)(args)
     }
 }
 
@@ -112,6 +123,6 @@ mod tests {
             find("render_export").map(|task| task.queue),
             Some(Role::Render.queue())
         );
-        assert_eq!(find("nothing"), None);
+        assert!(find("nothing").is_none());
     }
 }

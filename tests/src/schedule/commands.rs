@@ -144,6 +144,25 @@ async fn what_cannot_be_done_is_said_in_one_sentence() {
     }
 }
 
+/// Before anything is connected.
+#[tokio::test]
+async fn an_entry_that_could_never_run_is_refused() {
+    let space = Space::offline();
+    let every_hour = |task| ["add", "x", "--every", "1h", "--task", task];
+    let no_args = schedule(&space, &every_hour("render_export")).await;
+    no_args.assert_sentence(64, "missing field `export_uuid`");
+    let mistyped = [
+        "--args",
+        r#"{"project_uuid": "018f2a3e-0000-7000-8000-000000000001", "settings": {"codek": 1}}"#,
+    ];
+    let mistyped = [&every_hour("render_preview")[..], &mistyped].concat();
+    let refused = schedule(&space, &mistyped).await;
+    refused.assert_sentence(64, "`settings`: unknown field `codek`");
+    let no_time = [&every_hour("prune_results")[..], &["--expires", "0s"]].concat();
+    let refused = schedule(&space, &no_time).await;
+    refused.assert_sentence(64, "expires is more than 0");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tick_fires_is_one_trace_from_the_scheduler_to_the_task() {
     let receiver = Receiver::start().await;

@@ -51,10 +51,10 @@ pub(crate) struct Add {
     /// The task's name
     #[arg(long)]
     pub(crate) task: String,
-    /// On this role's queue; needed for names that are not in the catalogue
+    /// On this role's queue, whatever the catalogue says of the task and its args; needed for names that are not in it
     #[arg(long)]
     pub(crate) role: Option<Role>,
-    /// A cron pattern: five fields, or six with seconds before them
+    /// A cron pattern: five fields, or six with seconds before them; or @hourly, @daily, @weekly, @monthly, @yearly
     #[arg(long, value_name = "PATTERN")]
     pub(crate) cron: Option<String>,
     /// The IANA time zone of the pattern, like Europe/Lisbon [default: UTC]
@@ -66,7 +66,7 @@ pub(crate) struct Add {
     /// Once, like 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<Tick>,
-    /// The args: a JSON object for names, a JSON list for positions
+    /// The args: a JSON object for names, a JSON list for positions; refused when the task could not read them, unless --role is given
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = task_args)]
     pub(crate) args: TaskArgs,
     /// 0 (low) to 3 (urgent) [default: 1]

@@ -19,6 +19,8 @@ use jiff::{Timestamp, Zoned};
 
 use crate::hash;
 
+/// Seconds, minutes, hours, days, months, weekdays.
+const MOST_FIELDS: usize = 6;
 /// The longest time between two ticks of `every`.
 const LONGEST_EVERY: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -120,21 +122,27 @@ pub enum BadWhen {
 }
 
 impl When {
-    /// At the times of a cron pattern, by the clocks of a zone. Five fields, or six with seconds before them.
+    /// At the times of a cron pattern, by the clocks of a zone. Five fields, or six with seconds before them; or `@hourly`, `@daily`,
+    /// `@weekly`, `@monthly`, `@yearly`, each at its first moment.
     ///
     /// # Errors
     /// [`BadWhen`]: not a pattern, one that never comes, or not a zone.
     pub fn cron(pattern: &str, zone: &str) -> Result<Self, BadWhen> {
-        let cron = Cron::from_str(pattern).map_err(|error| BadWhen::Pattern {
+        let bad = |why: String| BadWhen::Pattern {
             pattern: pattern.to_owned(),
-            why: error.to_string(),
-        })?;
+            why,
+        };
+        // croner takes a seventh for the year. What comes in certain years is no schedule, and would stay behind when they are over.
+        if pattern.split_whitespace().count() > MOST_FIELDS {
+            return Err(bad("no field is for the year".to_owned()));
+        }
+        let cron = Cron::from_str(pattern).map_err(|error| bad(error.to_string()))?;
         let zone = TimeZone::get(zone).map_err(|_| BadWhen::Zone(zone.to_owned()))?;
         let when = Self(Kind::Cron {
             cron: Box::new(cron),
             zone,
         });
-        // 1970 rather than now: a year in the pattern may be past, and whether it is possible does not depend on today.
+        // 1970 rather than now: whether it is possible does not depend on today.
         match when.next(Tick(0)) {
             Some(_) => Ok(when),
             None => Err(BadWhen::Never(pattern.to_owned())),

@@ -121,6 +121,10 @@ impl WrittenEntry {
             return Err(bad(id, why.to_owned()));
         }
         entry.expires = self.expires.as_ref().map(time).transpose()?;
+        if entry.expires.is_some_and(|after| after.is_zero()) {
+            let why = "expires is more than 0: every run would be too late at once";
+            return Err(bad(id, why.to_owned()));
+        }
         entry.since = self.since.map(Tick::at);
         Ok(entry)
     }
@@ -287,6 +291,14 @@ mod tests {
             (
                 r#"{"task":"t","queue":"q","every":"1m","jitter":"9999999999999h"}"#,
                 "at most 24h",
+            ),
+            (
+                r#"{"task":"t","queue":"q","every":"1m","expires":"0s"}"#,
+                "expires is more than 0",
+            ),
+            (
+                r#"{"task":"t","queue":"q","cron":"0 0 0 1 1 * 2030"}"#,
+                "no field is for the year; write five fields, or six",
             ),
             (
                 r#"{"task":"t","queue":"q","at":9223372036854775807}"#,

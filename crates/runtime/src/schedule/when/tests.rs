@@ -238,6 +238,38 @@ fn ends_of_months_and_leap_days() {
 }
 
 #[test]
+fn nicknames_are_the_first_moment_of_what_they_name() {
+    let first = |pattern, expected| Case {
+        why: "in the zone of the entry; 1 January 2027 is a Friday, 3 January a Sunday",
+        pattern,
+        zone: "Europe/Lisbon",
+        after: "2026-12-31T12:30:00Z",
+        expected,
+    };
+    check(&[
+        first("@hourly", &["12-31 13:00:00 +00:00"]),
+        first("@daily", &["01-01 00:00:00 +00:00"]),
+        first("@weekly", &["01-03 00:00:00 +00:00"]),
+        first(
+            "@monthly",
+            &["01-01 00:00:00 +00:00", "02-01 00:00:00 +00:00"],
+        ),
+        first("@yearly", &["01-01 00:00:00 +00:00"]),
+    ]);
+    for none in ["@reboot", "@midnight", "@every 5m"] {
+        When::cron(none, "UTC").expect_err(none);
+    }
+}
+
+#[test]
+fn a_pattern_has_five_fields_or_six() {
+    for wrong in ["", "* * * *", "0 0 0 1 1 * 2030", "0 0 0 1 1 * *"] {
+        let said = When::cron(wrong, "UTC").expect_err(wrong).to_string();
+        assert!(said.contains("five fields, or six"), "{said}");
+    }
+}
+
+#[test]
 fn every_counts_from_1970_and_once_comes_once() {
     let every = When::every(minutes(15)).expect("a period");
     assert_eq!(every.next(Tick::at(0)), Some(Tick::at(900)));

@@ -16,7 +16,7 @@ pub struct RenderExport {
     /// The project whose edit list is rendered.
     pub project_uuid: Uuid,
     /// How it is to look and sound.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub settings: ExportSettings,
 }
 
@@ -26,7 +26,7 @@ pub struct RenderPreview {
     /// The project whose edit list is rendered.
     pub project_uuid: Uuid,
     /// As the export's; resolution and codec are the preview's own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub settings: ExportSettings,
 }
 
@@ -83,20 +83,30 @@ impl Default for CleanupExpiredExports {
     }
 }
 
-/// How an export looks and sounds. By default as the clip does.
+/// How an export looks and sounds. By default as the clip does. A setting of another name is refused: an export that is not what was
+/// asked for is worse than none. So only what differs from the usual is written, and a worker that is older than who kicks reads the rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ExportSettings {
     /// What is heard where the edit list mutes.
+    #[serde(skip_serializing_if = "is_usual")]
     pub muted: MutedAs,
     /// The loudness that it is brought to, in LUFS from -36 to -6: -14 is usual for the web, -23 for television.
+    #[serde(skip_serializing_if = "is_usual")]
     pub loudness_lufs: Option<i8>,
     /// What becomes of the edit list's captions.
+    #[serde(skip_serializing_if = "is_usual")]
     pub captions: CaptionsAs,
     /// How large the pictures are at most.
+    #[serde(skip_serializing_if = "is_usual")]
     pub resolution: Resolution,
     /// How the pictures are encoded.
+    #[serde(skip_serializing_if = "is_usual")]
     pub codec: VideoCodec,
+}
+
+fn is_usual<T: Default + PartialEq>(setting: &T) -> bool {
+    *setting == T::default()
 }
 
 /// What is heard where the edit list mutes.
@@ -323,5 +333,27 @@ mod tests {
         };
         assert_eq!(settings, expected);
         assert!(serde_json::from_str::<ExportSettings>(r#"{"codec": "theora"}"#).is_err());
+    }
+
+    #[test]
+    fn a_setting_that_there_is_not_is_refused_by_name() {
+        let uuid = "018f2a3e-0000-7000-8000-000000000001";
+        let args = serde_json::json!({
+            "export_uuid": uuid, "project_uuid": uuid, "settings": {"resolutoin": "720p"},
+        });
+        let args = sapari_runtime::message::Args::from(args);
+        let said = args.decode::<RenderExport>().unwrap_err().to_string();
+        let expected = "`settings`: unknown field `resolutoin`, expected one of muted, ";
+        assert!(said.contains(expected), "{said}");
+    }
+
+    #[test]
+    fn only_what_differs_from_the_usual_is_written() {
+        let mut task = RenderExport::new(Uuid::nil(), Uuid::nil());
+        let written = |task: &RenderExport| serde_json::to_value(task).unwrap();
+        assert!(written(&task).get("settings").is_none());
+        task.settings.codec = VideoCodec::Av1;
+        let settings = serde_json::json!({"codec": "av1"});
+        assert_eq!(written(&task)["settings"], settings);
     }
 }

@@ -22,7 +22,9 @@ async fn bad_messages_end_in_the_dead_letter_queue_with_their_reason() {
     let worker = space.start("sapari-render", patient).ready().await;
 
     let nowhere = json!({"export_uuid": Uuid::new_v4(), "project_uuid": Uuid::new_v4()});
-    let nowhere = nowhere.to_string();
+    let mut mistyped = nowhere.clone();
+    mistyped["settings"] = json!({"resolutoin": "720p"});
+    let (nowhere, mistyped) = (nowhere.to_string(), mistyped.to_string());
     let kicks = [
         ("no_such_task", "{}", "unknown_task", "no_such_task"),
         (
@@ -31,6 +33,7 @@ async fn bad_messages_end_in_the_dead_letter_queue_with_their_reason() {
             "bad_args",
             "`export_uuid`",
         ),
+        ("render_export", &mistyped, "bad_args", "`resolutoin`"),
         ("render_export", &nowhere, "permanent", "edits.json"),
     ];
     let mut expected = vec![bytes(&space, &broker).await];
@@ -39,7 +42,7 @@ async fn bad_messages_end_in_the_dead_letter_queue_with_their_reason() {
         expected.push(Died { id, reason, names });
     }
 
-    settled_depth(&*broker, queue, |depth| depth.dead == 4).await;
+    settled_depth(&*broker, queue, |depth| depth.dead == 5).await;
     let letters = broker.dead_letters(queue, 10).await.expect("readable");
     for died in &expected {
         died.assert_among(&letters);

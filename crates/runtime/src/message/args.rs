@@ -130,6 +130,14 @@ mod tests {
         note: Option<String>,
         #[serde(default)]
         size: Size,
+        #[serde(default)]
+        look: Look,
+    }
+
+    #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Look {
+        colour: u8,
     }
 
     #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -166,6 +174,7 @@ mod tests {
             width: 640,
             note: note.map(Into::into),
             size: Size::Small,
+            look: Look::default(),
         }
     }
 
@@ -191,12 +200,19 @@ mod tests {
         );
     }
 
+    /// Whoever kicks may be newer than whoever runs it.
+    #[test]
+    fn a_keyword_that_a_struct_does_not_know_is_passed_over() {
+        let call = args(json!(["e1", 640]), json!({"of_tomorrow": true}));
+        assert_eq!(call.decode::<Render>().expect("fits"), render(None));
+    }
+
     #[test]
     fn what_does_not_fit_is_said_in_one_clear_sentence() {
         let table = [
             (
-                args(json!(["e1", 1, "n", "small", 5]), json!({})),
-                "5 args by position, but the task has 4",
+                args(json!(["e1", 1, "n", "small", {}, 5]), json!({})),
+                "6 args by position, but the task has 5",
             ),
             (
                 args(json!(["e1", 1]), json!({"width": 2})),
@@ -210,6 +226,14 @@ mod tests {
             (
                 args(json!(["e1", 1, null, "secret"]), json!({})),
                 "`size`: unknown variant, expected one of small, large",
+            ),
+            (
+                args(json!(["e1", 1]), json!({"look": {"color": "secret"}})),
+                "`look`: unknown field `color`, expected one of colour",
+            ),
+            (
+                args(json!(["e1", 1]), json!({"look": {"a secret\n": 1}})),
+                "`look`: unknown field `..`, expected one of colour",
             ),
             (
                 args(json!(["e1", "wide"]), json!({})),
@@ -270,7 +294,7 @@ mod tests {
         /// However a caller splits its args between position and keyword, the handler sees the same struct.
         #[test]
         fn every_split_of_a_call_means_the_same(export in "[a-z]{0,8}", width: u32, note in proptest::option::of("[a-z]{1,4}"), split in 0usize..=3) {
-            let expected = Render { export: export.clone(), width, note: note.clone(), size: Size::Small };
+            let expected = Render { export: export.clone(), width, note: note.clone(), size: Size::Small, look: Look::default() };
             let all = [("export", json!(export)), ("width", json!(width)), ("note", json!(note))];
             let positional = all[..split].iter().map(|(_, v)| v.clone()).collect();
             let keyword = all[split..].iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
@@ -279,7 +303,7 @@ mod tests {
 
         #[test]
         fn what_we_kick_is_what_the_handler_gets(export in ".{0,8}", width: u32) {
-            let task = Render { export, width, note: None, size: Size::Large(1) };
+            let task = Render { export, width, note: None, size: Size::Large(1), look: Look::default() };
             prop_assert_eq!(Args::of(&task).expect("serializes").decode::<Render>().expect("fits"), task);
         }
     }

@@ -10,6 +10,9 @@ use serde_json::{Number, Value};
 
 use super::args::{Args, ArgsError, by_name};
 
+/// The longest name of a field that an error repeats, in bytes.
+const LONGEST_NAME: usize = 64;
+
 impl ArgsError {
     /// The same error, found at `outer`.
     fn at(mut self, outer: &str) -> Self {
@@ -31,9 +34,15 @@ impl de::Error for ArgsError {
         Self::new(format!("found {length} values, expected {expected}"))
     }
 
-    fn unknown_field(_found: &str, expected: &'static [&'static str]) -> Self {
+    /// A name is no value, and without it nobody finds what was mistyped. One that is no plain word is not repeated.
+    fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let is_word = (1..=LONGEST_NAME).contains(&found.len()) && found.chars().all(plain);
+        let found = if is_word { found } else { ".." };
         let expected = expected.join(", ");
-        Self::new(format!("unknown field, expected one of {expected}"))
+        Self::new(format!(
+            "unknown field `{found}`, expected one of {expected}"
+        ))
     }
 
     fn missing_field(field: &'static str) -> Self {

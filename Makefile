@@ -28,10 +28,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The development profile: it builds several times faster than the release one, and the work is done by ffmpeg.
+# Twice in a row it replaces what it made itself, NAME-cut.* in this directory.
 demo: ## run the demo on one video, no services needed: make demo VIDEO="my clip.mp4"
 	@scripts/ffmpeg
 	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/sapari" ] || echo 'building; the first time takes a few minutes' >&2
-	@cargo run --quiet -p sapari-cli --bin sapari -- demo "$$VIDEO"
+	@cargo run --quiet -p sapari-cli --bin sapari -- demo --force -- "$$VIDEO"
 
 # A workspace of its own: its engine stays out of the product's build, and so in a target directory of its own. clippy compiles it for the
 # test, because it would check the whole engine a second time.

@@ -55,13 +55,18 @@ pub(crate) enum Command {
 
 /// `sapari demo`
 #[derive(Args)]
-#[command(after_help = "Example:\n  sapari demo interview.mp4 --output short.mp4")]
+#[command(
+    after_help = "Example:\n  sapari demo interview.mp4 --output short.mp4\n\nBeside the cut video go its proxy, waveform, picture and mail, under its name: short.proxy.mp4, short.waveform.json, short.jpg, short.eml."
+)]
 pub(crate) struct Demo {
     /// The video to cut
     pub(crate) video: PathBuf,
-    /// Where the cut video goes [default: NAME-cut.mp4 in this directory]
+    /// Where the cut video goes, an MP4 [default: NAME-cut.mp4 in this directory]
     #[arg(long, short)]
     pub(crate) output: Option<PathBuf>,
+    /// Replace what is there under these names
+    #[arg(long, short)]
+    pub(crate) force: bool,
 }
 
 /// `sapari kick`

@@ -39,7 +39,7 @@ const PICTURE_SIDE: u32 = 640;
 const PROGRESS: &str = "warn,sapari_render=info,sapari_runtime=off";
 
 pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
-    let video = Video::at(&arguments.video, arguments.output.as_deref())?;
+    let video = Video::of(arguments)?;
     let mut settings = console::settings(PROGRESS)?;
     settings.console = true;
     settings.log_format = LogFormat::Human;
@@ -71,13 +71,7 @@ fn summary(video: &Video, made: &Made, took: Duration) -> [String; 2] {
     let Made {
         analysis, export, ..
     } = made;
-    let beside = [
-        Beside::Proxy,
-        Beside::Waveform,
-        Beside::Picture,
-        Beside::Mail,
-    ];
-    let beside = beside.map(|kind| video.beside(kind)).into_iter();
+    let beside = Beside::ALL.iter().map(|kind| video.beside(*kind));
     let beside: Vec<String> = beside
         .filter(|path| path.exists())
         .map(|path| path.display().to_string())

@@ -249,17 +249,56 @@ async fn demo_overwrites_neither_its_source_nor_what_is_no_file() {
     let source = space.path("mine.mp4");
     std::fs::copy(INTERVIEW, &source).expect("copied");
     let before = std::fs::read(&source).expect("readable");
+    let directory = space.path("films.mp4");
+    std::fs::create_dir(&directory).expect("writable");
     let targets = [
-        source.clone(),
-        space.path("tmp"),
-        space.path("nowhere/out.mp4"),
+        (source.clone(), "is the video itself"),
+        (directory, "is there, and no file"),
+        (
+            space.path("nowhere/out.mp4"),
+            "its directory does not exist",
+        ),
     ];
-    for target in targets {
-        let ended = demo(&space, &source, &target).await;
-        ended.assert_sentence(64, &target.display().to_string());
+    for (target, why) in targets {
+        for force in [&[][..], &["--force"]] {
+            let (from, to) = (source.display().to_string(), target.display().to_string());
+            let line = [&["demo", &from, "--output", &to][..], force].concat();
+            let ended = space.sapari(&line).ended().await;
+            ended.assert_sentence(64, &format!("{to}: {why}"));
+        }
     }
     assert!(
         before == std::fs::read(&source).expect("readable"),
         "the source changed"
     );
+}
+
+#[tokio::test]
+async fn demo_replaces_what_is_there_only_when_it_is_told_to() {
+    let space = Space::offline();
+    let output = space.path("cut.mp4");
+    for kept in ["cut.mp4", "cut.jpg"] {
+        let kept = space.path(kept);
+        std::fs::write(&kept, "mine").expect("writable");
+        let refused = demo(&space, INTERVIEW.as_ref(), &output).await;
+        let words = format!("{}: is there already", kept.display());
+        refused.assert_sentence(64, &words);
+        assert_eq!(std::fs::read(&kept).expect("readable"), b"mine");
+        std::fs::remove_file(&kept).expect("there");
+    }
+    std::fs::write(&output, "not mine").expect("writable");
+    let to = output.display().to_string();
+    let forced = ["demo", "--force", "--output", &to, "--", INTERVIEW];
+    let ended = space.sapari(&forced).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    film(&output).assert_cut_interview();
+}
+
+#[tokio::test]
+async fn demo_does_not_call_an_mp4_something_else() {
+    let space = Space::offline();
+    for name in ["cut.mkv", "cut", "cut.mp4.webm"] {
+        let ended = demo(&space, INTERVIEW.as_ref(), &space.path(name)).await;
+        ended.assert_sentence(64, "ends with .mp4");
+    }
 }

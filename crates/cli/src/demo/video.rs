@@ -1,9 +1,12 @@
 //! The video that the demo cuts, and where what comes out goes. Files are checked before the work, not after it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use sapari_runtime::host::{Exit, Failure};
 use uuid::Uuid;
+
+use crate::args::Demo;
 
 /// The video to cut, and where the cut version goes.
 pub(super) struct Video {
@@ -13,37 +16,38 @@ pub(super) struct Video {
 }
 
 impl Video {
-    pub(super) fn at(path: &Path, output: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn of(arguments: &Demo) -> Result<Self, Failure> {
+        let path = &arguments.video;
         let no_file = |why: &str| Exit::Usage.with(format!("{}: {why}", path.display()));
         let found = std::fs::File::open(path).and_then(|file| file.metadata());
         let found = found.map_err(|error| no_file(&format!("cannot be read: {error}")))?;
         if !found.is_file() {
             return Err(no_file("is not a file; give a video"));
         }
-        let name = path
-            .file_name()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let stem = path
-            .file_stem()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let output = output.map_or_else(
-            || PathBuf::from(format!("{stem}-cut.mp4")),
-            Path::to_path_buf,
-        );
-        let video = Self {
-            path: path.to_path_buf(),
-            name,
-            output,
+        let text = |part: Option<&OsStr>| {
+            let part = part.unwrap_or(path.as_os_str());
+            part.to_string_lossy().into_owned()
         };
-        check_output(path, &video.output)?;
-        Beside::ALL
-            .iter()
-            .try_for_each(|kind| check_output(path, &video.beside(*kind)))?;
+        let output = arguments.output.clone();
+        let video = Self {
+            path: path.clone(),
+            name: text(path.file_name()),
+            output: output.unwrap_or_else(|| format!("{}-cut.mp4", text(path.file_stem())).into()),
+        };
+        video.check(arguments.force)?;
         Ok(video)
+    }
+
+    /// Before the work rather than after it.
+    fn check(&self, force: bool) -> Result<(), Failure> {
+        let ending = self.output.extension().and_then(OsStr::to_str);
+        if !ending.is_some_and(|ending| ending.eq_ignore_ascii_case("mp4")) {
+            let why = "what is made is an MP4; give an --output that ends with .mp4";
+            return Err(bad(&self.output, why));
+        }
+        let beside = Beside::ALL.iter().map(|kind| self.beside(*kind));
+        let mut outputs = std::iter::once(self.output.clone()).chain(beside);
+        outputs.try_for_each(|output| check_output(&self.path, &output, force))
     }
 
     /// Where something that belongs to the cut version goes: under its name, with another ending.
@@ -79,7 +83,7 @@ pub(super) enum Beside {
 }
 
 impl Beside {
-    const ALL: [Self; 4] = [Self::Proxy, Self::Waveform, Self::Picture, Self::Mail];
+    pub(super) const ALL: [Self; 4] = [Self::Proxy, Self::Waveform, Self::Picture, Self::Mail];
 
     fn ending(self) -> &'static str {
         match self {
@@ -91,25 +95,32 @@ impl Beside {
     }
 }
 
-/// Before the work rather than after it: the output must not be the source, and must be a place for a file.
-fn check_output(source: &Path, output: &Path) -> Result<(), Failure> {
-    let bad = |why: &str| Exit::Usage.with(format!("{}: {why}", output.display()));
+/// It must be a place for a file, not the source, and nothing that somebody wants to keep.
+fn check_output(source: &Path, output: &Path, force: bool) -> Result<(), Failure> {
     let parent = output
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     if !parent.unwrap_or(Path::new(".")).is_dir() {
-        return Err(bad("its directory does not exist; make it first"));
+        return Err(bad(output, "its directory does not exist; make it first"));
     }
     let Ok(there) = std::fs::metadata(output) else {
         return Ok(());
     };
     if !there.is_file() {
-        return Err(bad("is there, and no file; give another --output"));
+        return Err(bad(output, "is there, and no file; give another --output"));
     }
     match (source.canonicalize(), output.canonicalize()) {
-        (Ok(source), Ok(output)) if source == output => {
-            Err(bad("is the video itself; give another --output"))
+        (Ok(source), Ok(place)) if source == place => {
+            Err(bad(output, "is the video itself; give another --output"))
         }
+        _ if !force => Err(bad(
+            output,
+            "is there already; give another --output, or --force to replace it",
+        )),
         _ => Ok(()),
     }
+}
+
+fn bad(output: &Path, why: &str) -> Failure {
+    Exit::Usage.with(format!("{}: {why}", output.display()))
 }

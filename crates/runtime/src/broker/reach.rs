@@ -102,7 +102,7 @@ pub(crate) fn parse(url: &str, what: &str, schemes: &[&str]) -> Result<Url, Stri
         .collect::<Vec<_>>()
         .join(", ");
     let parsed = Url::parse(url).map_err(|reason| {
-        format!("the URL of the {what} is not a URL ({reason}); it starts with one of {allowed}, and a / ? # or @ in its password is written %2F %3F %23 %40")
+        format!("the URL of the {what} cannot be read ({reason}); it is like scheme://user:password@host:port with one of {allowed}, and a / ? # or @ in its password is written %2F %3F %23 %40")
     })?;
     let beyond_host = [Some(parsed.path()), parsed.query()];
     if parsed.fragment().is_some()
@@ -113,7 +113,7 @@ pub(crate) fn parse(url: &str, what: &str, schemes: &[&str]) -> Result<Url, Stri
     {
         // Otherwise the rest of the password would be taken for the host, and said in every message.
         return Err(format!(
-            "the URL of the {what} has a / ? # or @ in its password; write them as %2F %3F %23 %40"
+            "the URL of the {what} has a # in it, or an @ after its host, and takes neither; a / ? # or @ in its password is written %2F %3F %23 %40"
         ));
     }
     if schemes.contains(&parsed.scheme()) {

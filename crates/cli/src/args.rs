@@ -228,7 +228,7 @@ pub(crate) struct TaskLook {
 /// `sapari cancel`
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  sapari cancel 0198c0de-0000-7000-8000-000000000001\n  sapari cancel 0198c0de-0000-7000-8000-000000000001 --wait 10s\n\nA message that waits is ended when a worker meets it; one that runs is asked to stop, and its child processes with it. With --wait it ends with 0 once all have ended, and with 1 when one has not within that time."
+    after_help = "Examples:\n  sapari cancel 0198c0de-0000-7000-8000-000000000001\n  sapari cancel 0198c0de-0000-7000-8000-000000000001 --wait 10s\n\nA message that waits is ended when a worker meets it; one that runs is asked to stop, and its child processes with it. What waits is known to the broker alone, so an id that was never kicked is taken, too. With --wait it ends with 0 once all have ended, and with 1 when one has not within that time."
 )]
 pub(crate) struct Cancel {
     /// The messages' ids

@@ -19,21 +19,33 @@ pub(crate) fn run(arguments: &Cancel) -> Result<(), Failure> {
 
 async fn cancel(arguments: &Cancel) -> Result<(), Failure> {
     let tasks = arguments.store.asking().await?;
+    let ledger = tasks.ledger();
     let mut requested = Vec::new();
     for id in &arguments.ids {
         let handle = tasks.handle_named(id.clone());
+        let seen = ledger.sighting(id).await;
+        let seen = seen.map_err(|error| Exit::Unavailable.because(&error))?;
         let answer = handle.cancel().await;
-        match answer.map_err(|error| Exit::Unavailable.because(&error))? {
-            CancelAnswer::AlreadyEnded => line(format_args!("{id}  had ended before"))?,
-            CancelAnswer::Requested => {
-                line(format_args!("{id}  cancel requested"))?;
-                requested.push(handle);
-            }
+        let answer = answer.map_err(|error| Exit::Unavailable.because(&error))?;
+        line(format_args!("{id}  {}", told(answer, seen.is_some())))?;
+        if answer == CancelAnswer::Requested {
+            requested.push(handle);
         }
     }
     match arguments.wait {
         Some(limit) => wait_for_all(requested, limit).await,
         None => Ok(()),
+    }
+}
+
+/// What waits in its queue is known to the broker alone: an id that nobody kicked looks the same.
+fn told(answer: CancelAnswer, seen: bool) -> &'static str {
+    match (answer, seen) {
+        (CancelAnswer::AlreadyEnded, _) => "had ended before",
+        (CancelAnswer::Requested, true) => "cancel requested",
+        (CancelAnswer::Requested, false) => {
+            "cancel requested; nothing is known of it: it ends when a worker meets it, if it was ever kicked"
+        }
     }
 }
 

@@ -146,11 +146,13 @@ async fn pause(arguments: &One, paused: bool) -> Result<(), Failure> {
         return Err(nobody(id));
     }
     ledger.pause_entry(id, paused).await.map_err(unavailable)?;
-    line(match paused {
-        true => format!(
+    line(match (paused, written.paused.contains(id)) {
+        (true, false) => format!(
             "{id} is paused: until it is resumed its ticks are let go, and one that comes only once is held"
         ),
-        false => format!("{id} is resumed"),
+        (true, true) => format!("{id} was paused before"),
+        (false, true) => format!("{id} is resumed"),
+        (false, false) => format!("{id} was not paused"),
     })
 }
 

@@ -157,7 +157,7 @@ async fn a_cancel_is_asked_for_and_waited_for() {
     let ledger = results.ledger();
     let id = kick(&space, &[]).await;
     let asked = sapari(&space, &["cancel", &id]).await;
-    assert_eq!(asked.only_line(), format!("{id}  cancel requested"));
+    assert_eq!(asked.only_line(), unmet(&id));
     let cancels = ledger.cancels(0).await.expect("answers");
     assert!(cancels.iter().any(|cancel| cancel.id.as_str() == id));
     let seen = sapari(&space, &["task", &id]).await;
@@ -172,7 +172,7 @@ async fn a_cancel_is_asked_for_and_waited_for() {
     let waiting = space.sapari(&["cancel", &id, "--wait", "60s"]);
     waiting
         .stdout
-        .until("the request", |line| line.ends_with("requested"))
+        .until("the request", |line| line.contains("cancel requested"))
         .await;
     let id: MessageId = id.parse().expect("an id");
     save(&*results, &id, cancelled()).await;
@@ -190,11 +190,12 @@ async fn several_cancels_wait_together_and_say_which_are_late() {
     let results = space.results().await;
     let ended: MessageId = kick(&space, &[]).await.parse().expect("an id");
     let (first, second) = (kick(&space, &[]).await, kick(&space, &[]).await);
+    begin(&results.ledger(), &second.parse().expect("an id")).await;
     save(&*results, &ended, cancelled()).await;
     let cancel = ["cancel", &first, ended.as_str(), &second, "--wait", "200ms"];
     let late = space.sapari(&cancel).ended().await;
     let expected = [
-        format!("{first}  cancel requested"),
+        unmet(&first),
         format!("{ended}  had ended before"),
         format!("{second}  cancel requested"),
     ];
@@ -208,6 +209,8 @@ async fn a_role_is_paused_and_resumed() {
     let ledger = space.results().await.ledger();
     let none = sapari(&space, &["pause", "render"]).await;
     assert!(none.only_line().starts_with("render is paused; no worker"));
+    let again = sapari(&space, &["pause", "render"]).await;
+    assert!(again.only_line().starts_with("render was paused before"));
     let paused = ledger.paused().await.expect("answers");
     assert_eq!(paused.into_iter().collect::<Vec<_>>(), ["render"]);
     let shown = json(&sapari(&space, &["queues", "--role", "render", "--json"]).await);
@@ -222,6 +225,8 @@ async fn a_role_is_paused_and_resumed() {
     put(&ledger, &[&one, &two, &silent, &other]).await;
     let resumed = sapari(&space, &["resume", "render"]).await;
     assert_eq!(resumed.only_line(), "render is resumed; 2 workers are told");
+    let again = sapari(&space, &["resume", "render"]).await;
+    assert_eq!(again.only_line(), "render was not paused");
     assert!(ledger.paused().await.expect("answers").is_empty());
 }
 
@@ -262,6 +267,13 @@ async fn set_aside(broker: &dyn Broker, ledger: &Arc<dyn Ledger>, level: u8) {
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.expect("counted");
+}
+
+/// What is said of a message that waits, as of one that was never kicked.
+fn unmet(id: &str) -> String {
+    format!(
+        "{id}  cancel requested; nothing is known of it: it ends when a worker meets it, if it was ever kicked"
+    )
 }
 
 async fn begin(ledger: &Arc<dyn Ledger>, id: &MessageId) -> Run {

@@ -68,6 +68,8 @@ async fn entries_are_added_listed_paused_run_and_removed() {
     let before = gallery.shots().len();
     let resumed = schedule(&space, &["resume", "often"]).await;
     assert_eq!(resumed.only_line(), "often is resumed");
+    let again = schedule(&space, &["resume", "often"]).await;
+    assert_eq!(again.only_line(), "often was not paused");
     let entry = listed(&space, "often").await.expect("listed");
     assert_eq!(entry["state"], "on");
     assert_ne!(entry["next"], Value::Null);

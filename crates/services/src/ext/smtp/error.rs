@@ -31,7 +31,7 @@ pub enum MailError {
     #[error("the recipient is no mail address: {reason}")]
     BadRecipient {
         /// What is wrong with it.
-        reason: String,
+        reason: &'static str,
     },
     /// The parts make no mail. Permanent.
     #[error("the mail cannot be put together: {reason}")]

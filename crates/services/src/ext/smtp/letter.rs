@@ -43,9 +43,15 @@ impl Letter {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // As `map_err` hands it over.
 fn bad_recipient(error: AddressError) -> MailError {
-    // The error names what is wrong, never the address.
-    let reason = error.to_string();
+    // What is wrong, never the address.
+    let reason = match error {
+        AddressError::MissingParts => "something is missing before or after its @",
+        AddressError::InvalidUser => "what stands before its @ is no mailbox",
+        AddressError::InvalidDomain => "what stands after its @ is no domain",
+        _ => "it is not written like you@example.com or You <you@example.com>",
+    };
     MailError::BadRecipient { reason }
 }
 

@@ -214,6 +214,7 @@ fn serde_stands_only_on_what_crosses_a_boundary() {
         "crates/services/src/ext/ffmpeg/loudness.rs",
     ];
     let reads_json = [
+        "crates/services/src/ext/ffmpeg/packets_json.rs",
         "crates/services/src/ext/ffmpeg/probe_json.rs",
         "crates/services/src/ext/openai/answers_json.rs",
         "crates/services/src/waveform.rs",

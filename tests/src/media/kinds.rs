@@ -84,9 +84,16 @@ impl Shop {
         self.written(&name, &bytes[..bytes.len() * percent / 100])
     }
 
+    /// Its pictures go on for two seconds after the sound.
+    pub(super) fn of_sound_that_ends_early(&self, container: &str) -> PathBuf {
+        let sound = "-f lavfi -i sine=d=4 -preset ultrafast";
+        let name = format!("early.{container}");
+        self.make(&name, &format!("{PICTURES} {sound}"))
+    }
+
     /// Pictures and sound in a container other than MP4.
     pub(super) fn in_a(&self, container: &str) -> PathBuf {
-        self.both(&format!("usual.{container}"), "")
+        self.both(&format!("usual.{container}"), "-movflags +faststart")
     }
 
     pub(super) fn written(&self, name: &str, bytes: &[u8]) -> PathBuf {

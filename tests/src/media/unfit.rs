@@ -63,8 +63,9 @@ async fn nothing() {
 #[tokio::test]
 async fn cut_off_in_the_middle() {
     let shop = Shop::new();
-    let sound = shop.sound_alone_in("flac");
-    for whole in [shop.usual(), shop.in_a("mkv"), sound] {
+    let sounds = ["flac", "caf"].map(|container| shop.sound_alone_in(container));
+    let films = ["mp4", "mkv", "avi", "flv"].map(|container| shop.in_a(container));
+    for whole in films.into_iter().chain(sounds) {
         let file = shop.cut_off(&whole, 60);
         let name = file.file_name().expect("a name").to_string_lossy();
         let words = format!("{name} cannot be processed: it is damaged or cut off");
@@ -73,6 +74,31 @@ async fn cut_off_in_the_middle() {
         clip.download(&file).await.expect("fetched");
         let sentence = clip.artifacts().await.expect_err("taken apart");
         assert!(sentence.contains(&words), "{sentence}");
+    }
+}
+
+/// A stream does not say how long it is. One that ends where a packet does may have been ended there, and is taken as it is.
+#[tokio::test]
+async fn a_stream_that_is_cut_off_inside_a_packet() {
+    let shop = Shop::new();
+    let whole = std::fs::read(shop.in_a("ts")).expect("readable");
+    let border = whole.len() * 60 / 100 / 188 * 188;
+    let file = shop.written("inside.ts", &whole[..border + 100]);
+    let words = "inside.ts cannot be processed: it is damaged or cut off, it ends inside a packet";
+    assert_no_recording(&shop, &file, words).await;
+    let file = shop.written("border.ts", &whole[..border]);
+    let (found, _) = shop.clip(&file).artifacts().await.expect("taken apart");
+    assert!((3.0..4.0).contains(&found.seconds), "{found:?}");
+}
+
+/// Beside pictures, sound may end early.
+#[tokio::test]
+async fn sound_that_ends_early_is_whole() {
+    let shop = Shop::new();
+    for container in ["avi", "flv", "mp4"] {
+        let clip = shop.of_sound_that_ends_early(container);
+        let (found, _) = shop.clip(&clip).artifacts().await.expect("taken apart");
+        assert!((found.seconds - 6.0).abs() < 0.1, "{found:?}");
     }
 }
 

@@ -14,6 +14,8 @@ mod look;
 mod loudness;
 mod making;
 mod mutes;
+mod packets;
+mod packets_json;
 mod pictures;
 mod probe;
 mod probe_json;
@@ -28,6 +30,7 @@ mod speech;
 mod tests;
 mod version;
 mod web;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -157,24 +160,6 @@ fn explained(source: &MediaSource, error: ProcessError) -> MediaError {
         _ => None,
     };
     told.unwrap_or(MediaError::Process(error))
-}
-
-/// What ffmpeg calls success although its input just ended, as an upload that was cut off does. Beside pictures, sound may end
-/// early; sound alone is as long as the recording.
-fn whole(source: &MediaSource, probe: &Probe, made: &making::Made<'_>) -> Result<(), MediaError> {
-    if probe.video.is_none() {
-        progress::complete(source, made.missing())?;
-    }
-    // In MP4's words, and in Matroska's. At the end of a line: files are called all kinds of things.
-    let words = [": partial file", "] File ended prematurely"];
-    let ends = |line: &str| words.iter().any(|words| line.trim_end().ends_with(words));
-    if !made.said.lines().any(ends) {
-        return Ok(());
-    }
-    Err(MediaError::Unsupported {
-        name: source.name(),
-        reason: "it is damaged or cut off".to_owned(),
-    })
 }
 
 /// Gives a finished output its own name.

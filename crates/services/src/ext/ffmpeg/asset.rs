@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::audio::ON_THE_TIMELINE;
 use super::making::Making;
-use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, render, whole};
+use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, render};
 
 /// For which asset a call is made, and what stops it.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +131,7 @@ impl Ffmpeg {
             length: probe.duration,
         };
         let made = making.by(command, cancel, &mut progress).await?;
-        whole(source, probe, &made)?;
+        self.whole(cancel, (source, probe), &made).await?;
         made.keep(progress).await
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use sapari_telemetry::{Traced, ext_span};
 
 use super::making::Making;
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, whole};
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe};
 
 /// Fills gaps, and a late start, with silence: times in the WAV are then times in the recording.
 pub(super) const ON_THE_TIMELINE: &str = "aresample=async=1:first_pts=0";
@@ -64,7 +64,7 @@ impl Ffmpeg {
             length: probe.duration,
         };
         let made = making.by(command, call.cancel, &mut progress).await?;
-        whole(source, probe, &made)?;
+        self.whole(call.cancel, (source, probe), &made).await?;
         made.keep(progress).await
     }
 }

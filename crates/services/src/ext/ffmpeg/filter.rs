@@ -50,7 +50,7 @@ pub(super) fn graph(probe: &Probe, segments: &[Segment], look: &Look<'_>) -> Gra
     let video = probe
         .video
         .as_ref()
-        .map(|stream| Track::video(stream, look));
+        .map(|stream| Track::video(stream, look, &probe.on_time()));
     let audio = probe.audio.as_ref().map(|stream| {
         let finish = look.gain.map(Gain::filters);
         Track::audio(stream, look, finish.unwrap_or_else(|| "anull".to_owned()))
@@ -94,10 +94,10 @@ struct Track {
 }
 
 impl Track {
-    fn video(stream: &VideoStream, look: &Look<'_>) -> Self {
+    fn video(stream: &VideoStream, look: &Look<'_>, on_time: &str) -> Self {
         Self {
             letter: 'v',
-            prepare: format!("[0:{}]", stream.index),
+            prepare: format!("[0:{}]{on_time}", stream.index),
             split: "split",
             trim: "trim",
             set_pts: "setpts",

@@ -7,7 +7,6 @@ use std::time::Duration;
 use sapari_telemetry::{Traced, ext_span};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::out_time_us;
 use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, VideoStream, explained, probe_json};
 
 /// A little more than 8K: whatever decodes it holds several pictures at once.
@@ -28,7 +27,7 @@ impl Ffmpeg {
     /// # Errors
     ///
     /// [`MediaError::NotMedia`] for what is no recording (also an empty file or one cut off inside
-    /// its header), [`MediaError::Unsupported`] for one with pictures of a size that nothing encodes, [`MediaError::Io`] for a missing
+    /// its header), [`MediaError::Unsupported`] for one with pictures of a size that nothing encodes or that ends inside a packet, [`MediaError::Io`] for a missing
     /// file, or the failure of the process.
     pub async fn probe(
         &self,
@@ -70,9 +69,11 @@ impl Ffmpeg {
                 reason,
             });
         }
-        if answer.stderr_tail.contains(GUESSED) {
+        let is_guess = answer.stderr_tail.contains(GUESSED);
+        if is_guess && !probe_json::COUNTING.contains(&&*probe.format) {
             probe.duration = self.read_through(cancel, source, &probe).await?;
         }
+        self.look_at_packets(cancel, source, &mut probe).await?;
         Ok(probe)
     }
 
@@ -88,19 +89,9 @@ impl Ffmpeg {
             (None, Some(video)) => video.index,
             (None, None) => return Ok(probe.duration),
         };
-        let mut last = 0;
-        self.ffmpeg()
-            .args(source.input_args())
-            .args(["-map", &format!("0:{stream}"), "-c", "copy"])
-            .args(["-progress", "pipe:1", "-nostats", "-f", "null", "-"])
-            .run(cancel, |line| {
-                last = out_time_us(line).map_or(last, |us| last.max(us));
-            })
-            .await
-            .map_err(|error| explained(source, error))?;
-        match u64::try_from(last) {
-            Ok(us) if us > 0 => Ok(Duration::from_micros(us)),
-            _ => Ok(probe.duration),
+        match self.last_packet(cancel, source, stream).await? {
+            Duration::ZERO => Ok(probe.duration),
+            last => Ok(last),
         }
     }
 }

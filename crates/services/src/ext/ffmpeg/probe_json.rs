@@ -35,6 +35,10 @@ pub struct Encoding {
     pub is_turned: bool,
     /// Of the whole file, if it is known.
     pub bits_per_second: Option<u64>,
+    /// Set if the pictures are stored in another order than they are shown in, and not all of them tell when they are
+    /// shown: how many frames late decoding them shows them.
+    #[serde(default)]
+    pub untimed: Option<u32>,
 }
 
 /// A video stream.
@@ -79,12 +83,21 @@ impl FrameRate {
         };
         (rate.num > 0 && rate.den > 0).then_some(rate)
     }
+
+    /// How long a frame is shown.
+    pub(super) fn frame(self) -> Duration {
+        Duration::from_secs_f64(f64::from(self.den) / f64::from(self.num))
+    }
 }
 
 /// The fields asked of ffprobe, for `-show_entries`.
 pub(super) const ENTRIES: &str = "format=format_name,duration,bit_rate:\
-    stream=index,codec_type,codec_name,pix_fmt,width,height,avg_frame_rate,r_frame_rate,sample_rate,channels,duration:\
+    stream=index,codec_type,codec_name,pix_fmt,width,height,avg_frame_rate,r_frame_rate,sample_rate,channels,duration,\
+    nb_frames,time_base:\
     stream_disposition=attached_pic:stream_side_data=rotation";
+
+/// The containers whose headers count their frames.
+pub(super) const COUNTING: [&str; 2] = ["avi", "caf"];
 
 /// Reads ffprobe's answer. `Err` is the reason in words.
 pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
@@ -103,6 +116,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
         .max();
     let duration = seconds(answer.format.duration.as_deref())
         .or(longest)
+        .max(counted(&answer))
         .ok_or("it does not tell how long it is")?;
     Ok(Probe {
         duration,
@@ -144,6 +158,8 @@ struct Stream {
     sample_rate: Option<String>,
     channels: Option<u32>,
     duration: Option<String>,
+    nb_frames: Option<String>,
+    time_base: Option<String>,
     #[serde(default)]
     disposition: Disposition,
     #[serde(default)]
@@ -206,7 +222,22 @@ fn encoding(answer: &Answer, video: Option<&VideoStream>, audio: Option<&AudioSt
             .bit_rate
             .as_ref()
             .and_then(|text| text.parse().ok()),
+        untimed: None,
     }
+}
+
+/// How long a recording is by the count of frames in its header. Of one that is cut off, ffprobe tells the length of what is there.
+fn counted(answer: &Answer) -> Option<Duration> {
+    if !COUNTING.contains(&&*answer.format.format_name) {
+        return None;
+    }
+    let mut streams = answer.streams.iter();
+    let pictures = streams.clone().find(|it| video(it).is_some());
+    let stream = pictures.or_else(|| streams.find(|it| audio(it).is_some()))?;
+    let frames: u64 = stream.nb_frames.as_deref()?.parse().ok()?;
+    let FrameRate { num, den } = FrameRate::parse(stream.time_base.as_deref()?)?;
+    let length = frames as f64 * f64::from(num) / f64::from(den);
+    Duration::try_from_secs_f64(length).ok()
 }
 
 fn audio(stream: &Stream) -> Option<AudioStream> {
@@ -269,6 +300,24 @@ mod tests {
     fn the_longest_stream_stands_in_for_a_missing_duration() {
         let probe = of(&[AUDIO, VIDEO], "{}").unwrap();
         assert_eq!(probe.duration, Duration::from_millis(26_480));
+    }
+
+    #[test]
+    fn an_avi_is_as_long_as_its_header_says() {
+        let counting = |stream: &str, count: &str| stream.replacen('{', &format!("{{{count},"), 1);
+        let video = counting(VIDEO, r#""nb_frames":"1500","time_base":"1/25""#);
+        let audio = counting(AUDIO, r#""nb_frames":"44100","time_base":"1/22050""#);
+        let length = |streams: &[&str], name: &str| {
+            let format = format!(r#"{{"format_name":"{name}","duration":"1.5"}}"#);
+            of(streams, &format).unwrap().duration.as_secs_f64()
+        };
+        assert_eq!(length(&[&audio, &video], "avi"), 60.0);
+        assert_eq!(length(&[&audio], "avi"), 2.0);
+        assert_eq!(length(&[&video], "mov,mp4"), 1.5);
+        assert_eq!(
+            length(&[&counting(VIDEO, r#""nb_frames":"0""#)], "avi"),
+            1.5
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{MediaError, MediaSource};
 
 /// How much shorter than asked an output may be: frames at the end that never came.
-const MAX_MISSING: Duration = Duration::from_secs(1);
+pub(super) const MAX_MISSING: Duration = Duration::from_secs(1);
 
 /// ffmpeg calls it success when its input just ends, as an upload that was cut off does.
 pub(super) fn complete(source: &MediaSource, missing: Duration) -> Result<(), MediaError> {

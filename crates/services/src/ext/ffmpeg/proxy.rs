@@ -110,7 +110,11 @@ fn stream_args(job: &ProxyJob<'_>) -> Vec<String> {
             Stream::Encode => {
                 // ffmpeg has turned the pictures by then, and their size is that which is shown.
                 let (width, height) = web::fit(video);
-                add(&["-vf", &format!("scale={width}:{height},format=yuv420p")]);
+                let on_time = job.probe.on_time();
+                add(&[
+                    "-vf",
+                    &format!("{on_time}scale={width}:{height},format=yuv420p"),
+                ]);
                 add(&VIDEO_CODEC);
             }
             _ => add(&["-c:v", "copy"]),

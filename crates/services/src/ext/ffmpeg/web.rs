@@ -83,11 +83,13 @@ impl Probe {
     }
 }
 
-/// Turned ones are encoded, too: not every player turns them.
+/// Turned ones are encoded, too: not every player turns them. So are those that do not tell when they are shown: in an MP4 they
+/// would be shown in the order they are stored in.
 fn plays_pictures(probe: &Probe) -> bool {
     let encoding = &probe.encoding;
     let pixels = matches!(&*encoding.pixels, "yuv420p" | "yuvj420p");
-    encoding.video == "h264" && pixels && !encoding.is_turned
+    let is_plain = !encoding.is_turned && encoding.untimed.is_none();
+    encoding.video == "h264" && pixels && is_plain
 }
 
 /// The size of the proxy's pictures: in the box, of the same shape, even, and never larger than they were.
@@ -123,6 +125,7 @@ mod tests {
                 audio: "aac".to_owned(),
                 is_turned: false,
                 bits_per_second: Some(2_000_000),
+                untimed: None,
             },
         }
     }
@@ -161,6 +164,10 @@ mod tests {
         );
         assert_eq!(
             plan(|it| it.encoding.is_turned = true),
+            (Encode, Copy, false)
+        );
+        assert_eq!(
+            plan(|it| it.encoding.untimed = Some(2)),
             (Encode, Copy, false)
         );
         assert_eq!(

@@ -35,7 +35,7 @@ pub use ext::openai::{
 pub use ext::smtp::{Handed, Letter, MailError, Mailer, MailerError};
 pub use ext::storage::{CHECKPOINTS, Held, Storage, StorageError, Subject};
 pub use ext::ytdlp::{PageError, Ytdlp};
-pub use media::{Clip, Media, data_dir};
+pub use media::{Clip, Media, MediaDepot, data_dir};
 pub use process::{ChildProcess, Collected, Exit, ProcessError};
 pub use scratch::{Scratch, ScratchError};
 pub use waveform::Waveform;

@@ -1,10 +1,13 @@
 //! What the roles that handle media work with: ffmpeg, storage and a place for scratch files, made
 //! from the settings that `--help` lists.
 //!
-//! It is the one place here that knows the runtime, and of it only how a process gets its settings.
+//! It knows of the runtime how a process gets its settings, and that a message comes to an end.
+
+mod depot;
 
 use std::path::{Path, PathBuf};
 
+pub use depot::MediaDepot;
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
 
 use crate::{
@@ -42,6 +45,16 @@ impl Media {
             ffmpeg,
             storage,
             scratch_root,
+        }
+    }
+
+    /// The depot of a role whose handlers ask for scratch directories of messages under these labels.
+    #[must_use]
+    pub fn depot(&self, labels: &'static [&'static str]) -> MediaDepot {
+        MediaDepot {
+            storage: self.storage.clone(),
+            scratch_root: self.scratch_root.clone(),
+            labels,
         }
     }
 
@@ -87,7 +100,7 @@ impl Media {
     }
 
     /// The scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it, swept beside as by
-    /// [`Media::scratch`].
+    /// [`Media::scratch`]. What is left in it goes with the message if the role's depot is told the label: see [`Media::depot`].
     ///
     /// # Errors
     ///

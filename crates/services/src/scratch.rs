@@ -111,6 +111,15 @@ impl Scratch {
         Ok(Self::locked(dir, lock))
     }
 
+    /// Removes what was left for the next attempt at the message `id` under these labels, as there is none to come. An attempt that runs
+    /// removes its own; this is for a message that comes to its end without one, like one that killed its workers. Gives how many
+    /// directories that were.
+    pub fn forget(root: &Path, labels: &[&str], id: &str) -> usize {
+        let names = labels.iter().map(|label| name_of_message(label, id));
+        let dirs = names.map(|name| root.join(name));
+        dirs.filter(|dir| removed(dir, is_private)).count()
+    }
+
     fn locked(dir: PathBuf, lock: File) -> Self {
         Self {
             dir,
@@ -244,12 +253,17 @@ fn unfinished(dir: &Path) -> impl Iterator<Item = PathBuf> {
 /// Removes what was abandoned: ours by its name, and locked by nobody. A root may hold what is not
 /// ours.
 fn swept(dir: &Path) -> bool {
-    // What is of use is not even locked: the message's next attempt may come for it just now.
-    if !is_abandoned(dir) {
+    removed(dir, is_abandoned)
+}
+
+/// Removes what is so, and locked by nobody.
+fn removed(dir: &Path, is_so: impl Fn(&Path) -> bool) -> bool {
+    // What is not is not even locked: the message's next attempt may come for it just now.
+    if !is_so(dir) {
         return false;
     }
     // Locked until it is gone: the message's next attempt must not move in meanwhile.
-    let lock = locked(dir).ok().flatten().filter(|_| is_abandoned(dir));
+    let lock = locked(dir).ok().flatten().filter(|_| is_so(dir));
     let Some(_lock) = lock else {
         return false;
     };

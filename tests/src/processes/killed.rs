@@ -17,7 +17,7 @@ use crate::web::{Answer, Web};
 /// Soon after a worker was killed, its message is another one's.
 pub(super) const LEASE: [&str; 2] = ["--lease", "1s"];
 /// The pause between two looks at the ledger.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub(super) async fn kill(worker: Process) {
     worker.signal(Signal::SIGKILL);

@@ -1,13 +1,14 @@
 //! kill -9 in the middle of a long trim: the next attempt does not look at the asset again, and the recording is whole. When what was
-//! trimmed could not be stored, the next worker does not trim it again.
+//! trimmed could not be stored, the next worker does not trim it again. When no worker survives it, nothing of it is left.
 
-use sapari_runtime::handle::Handle;
+use sapari_runtime::handle::{Handle, OutputError};
+use sapari_runtime::ledger::Sighting;
 use sapari_tasks::{Role, TrimAsset};
 use uuid::Uuid;
 
-use super::killed::{LEASE, kept, kill};
+use super::killed::{LEASE, LOOK_AGAIN, kept, kill};
 use super::support::{
-    PATIENCE, Process, Receiver, Space, alive, film, long_clip, outcomes, steps, until,
+    PATIENCE, Process, Receiver, Space, alive, film, long_clip, outcomes, steps, until, within,
 };
 
 /// How much of the asset is kept: long enough to be killed in, short enough to be trimmed once more.
@@ -16,6 +17,9 @@ const KEPT_SECONDS: u32 = 60;
 const TOLERANCE: f64 = 0.1;
 /// What ffmpeg has written when trimming has begun: more than a header.
 const ENOUGH: u64 = 64 * 1024;
+
+/// How many workers a message may kill, unless its task says otherwise.
+const WORKER_DEATHS: u32 = 3;
 
 /// A trim that takes long, waiting in its queue.
 struct Waiting {
@@ -49,6 +53,28 @@ impl Waiting {
 
     fn worker(&self) -> Process {
         self.space.start("sapari-asset-edit", &LEASE)
+    }
+
+    /// Waits until it runs, and so many starts of it have had no end.
+    async fn started(&self, wanted: u32) {
+        let ledger = self.space.results().await.ledger();
+        let mut looks = tokio::time::interval(LOOK_AGAIN);
+        within("a start", async {
+            loop {
+                looks.tick().await;
+                let seen = ledger.sighting(self.handle.id()).await.expect("a ledger");
+                if matches!(seen, Some(Sighting::Running { starts, .. }) if starts == wanted) {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// How many directories lie in scratch.
+    fn directories(&self) -> usize {
+        let scratch = std::fs::read_dir(self.space.path("scratch"));
+        scratch.map_or(0, Iterator::count)
     }
 
     /// How large what is being made has become.
@@ -120,4 +146,23 @@ async fn kill_9_before_it_is_stored_and_the_asset_is_not_trimmed_again() {
     ];
     assert_eq!(found, steps(&expected));
     waiting.assert_whole().await;
+}
+
+/// What was left for the next attempt goes when there is none to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kills_its_workers_leaves_nothing_in_scratch() {
+    let waiting = Waiting::kicked().await;
+    for start in 1..=WORKER_DEATHS {
+        let worker = waiting.worker();
+        waiting.started(start).await;
+        until("its scratch directory", || waiting.directories() == 1).await;
+        kill(worker).await;
+    }
+    let _last = waiting.worker();
+    let ended = waiting.handle.output().within(PATIENCE).await;
+    let Err(OutputError::Failed(failure)) = ended else {
+        panic!("it killed {WORKER_DEATHS} workers: {ended:?}")
+    };
+    assert_eq!(failure.reason.as_deref(), Some("poison"));
+    until("an empty scratch", || waiting.directories() == 0).await;
 }

@@ -107,6 +107,26 @@ fn the_directory_of_a_message_is_swept_after_hours() {
 }
 
 #[test]
+fn the_directory_of_a_message_is_forgotten_with_it_unless_somebody_works_in_it() {
+    let root = Scratch::new(&std::env::temp_dir(), "forgotten").unwrap();
+    let of = |label: &str, id: &str| Scratch::of_message(root.dir(), label, id).unwrap();
+    let left = |label: &str, id: &str| {
+        let scratch = of(label, id);
+        std::fs::write(scratch.path("clip.mp4").unwrap(), b"whole").unwrap();
+        scratch.leave();
+        scratch.dir().to_owned()
+    };
+    let over = left("render", "one");
+    let others = [left("render", "x-one"), left("proxy", "one")];
+    let forget = |id: &str| Scratch::forget(root.dir(), &["render", "preview"], id);
+    assert_eq!((forget("one"), forget("one")), (1, 0));
+    assert!(!over.exists() && others.iter().all(|dir| dir.exists()));
+    let working = of("render", "two");
+    assert_eq!(forget("two"), 0);
+    assert!(working.dir().exists());
+}
+
+#[test]
 fn a_directory_that_others_may_enter_is_not_taken_over() {
     let root = Scratch::new(&std::env::temp_dir(), "theirs").unwrap();
     let planted = root.dir().join(name_of_message("render", "one"));
@@ -118,6 +138,7 @@ fn a_directory_that_others_may_enter_is_not_taken_over() {
         let ours = Scratch::of_message(root.dir(), "render", id).unwrap();
         assert_ne!(ours.dir(), theirs);
         drop(ours);
+        assert_eq!(Scratch::forget(root.dir(), &["render"], id), 0);
         assert!(theirs.exists());
     }
 }

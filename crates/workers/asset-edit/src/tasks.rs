@@ -10,6 +10,9 @@ use sapari_tasks::{ExtractAudio, NormalizeImage, StoredImage, StoredRecording, T
 use crate::edit::Edit;
 use crate::pipeline::{Tools, image, sound, trim};
 
+/// The label of its scratch directories.
+pub(crate) const SCRATCH: &str = "asset-edit";
+
 /// What a picture's longer side may be asked to have.
 const SIDES: std::ops::RangeInclusive<u32> = 16..=8192;
 
@@ -61,7 +64,7 @@ async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
     (media, edit): (Media, Edit),
     args: In,
 ) -> TaskResult<Out> {
-    let scratch = Arc::new(media.scratch_of("asset-edit", cx.id().as_str()).await?);
+    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
     let tools = Tools {
         scratch: Arc::clone(&scratch),
         media,

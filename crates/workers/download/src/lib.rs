@@ -16,7 +16,7 @@ use sapari_tasks::Role;
 /// The role's worker: every task of its queue, and its slots. They wait for the network.
 #[must_use]
 pub fn worker(sources: Sources) -> Worker<Sources> {
-    let depot = sources.media.storage.clone();
+    let depot = sources.media.depot(&tasks::SCRATCH);
     Worker::new(Role::Download.queue(), sources)
         .depot(depot)
         .task::<download_media>()

@@ -14,6 +14,11 @@ use crate::Sources;
 use crate::artifacts::{self, artifacts};
 use crate::pipeline::{Tools, download};
 
+const FETCHED: &str = "download";
+const ARTIFACTS: &str = "artifacts";
+/// The labels of its scratch directories.
+pub(crate) const SCRATCH: [&str; 2] = [FETCHED, ARTIFACTS];
+
 /// Fetches one clip into storage, and kicks what makes its artifacts. Running it twice gives the same object under the same key.
 #[task]
 pub async fn download_media(
@@ -21,7 +26,7 @@ pub async fn download_media(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<Downloaded> {
-    let scratch = scratch(&sources.media, "download", &cx).await?;
+    let scratch = scratch(&sources.media, FETCHED, &cx).await?;
     let tools = Tools {
         scratch: Arc::clone(&scratch),
         sources,
@@ -47,7 +52,7 @@ pub async fn process_clip_artifacts(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<ClipArtifacts> {
-    let scratch = scratch(&sources.media, "artifacts", &cx).await?;
+    let scratch = scratch(&sources.media, ARTIFACTS, &cx).await?;
     let tools = artifacts::Tools {
         scratch: Arc::clone(&scratch),
         media: sources.media,

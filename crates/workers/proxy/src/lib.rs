@@ -13,7 +13,7 @@ use sapari_tasks::Role;
 /// The role's worker. One slot: ffmpeg takes every core of its own accord.
 #[must_use]
 pub fn worker(media: Media) -> Worker<Media> {
-    let depot = media.storage.clone();
+    let depot = media.depot(&[tasks::SCRATCH]);
     Worker::new(Role::Proxy.queue(), media)
         .depot(depot)
         .task::<make_proxy>()

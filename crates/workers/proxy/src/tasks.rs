@@ -8,6 +8,9 @@ use sapari_tasks::{MakeProxy, ProxyManifest};
 
 use crate::pipeline::{Tools, proxy};
 
+/// The label of its scratch directories.
+pub(crate) const SCRATCH: &str = "proxy";
+
 /// Makes a clip's proxy, poster and thumbnails. Running it twice gives the same objects under the same keys.
 #[task]
 pub async fn make_proxy(
@@ -15,7 +18,7 @@ pub async fn make_proxy(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ProxyManifest> {
-    let scratch = Arc::new(media.scratch_of("proxy", cx.id().as_str()).await?);
+    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
     let tools = Tools {
         scratch: Arc::clone(&scratch),
         media,

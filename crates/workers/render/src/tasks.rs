@@ -11,6 +11,9 @@ use crate::order::Order;
 use crate::pipeline::{Tools, preview, render};
 use crate::steps::Stored;
 
+/// The label of its scratch directories.
+pub(crate) const SCRATCH: &str = "render";
+
 /// Cuts, encodes and uploads one export. Running it twice gives the same object under the same key.
 #[task]
 pub async fn render_export(
@@ -53,7 +56,7 @@ async fn run<In: Task + Clone>(
     (media, order): (Media, Order),
     args: In,
 ) -> TaskResult<Stored> {
-    let scratch = Arc::new(media.scratch_of("render", cx.id().as_str()).await?);
+    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
     let tools = Tools {
         scratch: Arc::clone(&scratch),
         media,

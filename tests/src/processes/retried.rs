@@ -6,7 +6,8 @@ use sapari_telemetry::tree::{self, TreeStyle};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::support::{INTERVIEW, Receiver, Space};
+use super::support::footage::{PICTURE, SOUND, made};
+use super::support::{Receiver, Space};
 
 const SHOWN: &[&str] = &[
     "taskiq.attempt",
@@ -23,10 +24,12 @@ async fn a_retry_in_another_process_is_a_sibling_in_the_same_tree() {
     let order = AnalyzeProject {
         project_uuid: Uuid::new_v4(),
         clip_file_uuid,
-        clip_key: format!("clips/{clip_file_uuid}/interview.mp4"),
+        clip_key: format!("clips/{clip_file_uuid}/short.mp4"),
         export_uuid: Some(Uuid::new_v4()),
     };
-    space.store(&order.clip_key, INTERVIEW.as_ref());
+    // Two seconds: what is waited for is that it is tried again, and no encoder beside those of other tests.
+    let clip = made(&space.path("tmp"), "short.mp4", &[&PICTURE, &SOUND]);
+    space.store(&order.clip_key, &clip);
     // A file where a directory is to be: the upload fails until it is gone.
     let in_the_way = space.object("exports");
     std::fs::write(&in_the_way, "").expect("writable");

@@ -6,6 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the name of a file ends with that is not finished. Ours alone: yt-dlp calls its own `.part`, and goes on with them.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
 /// `path` with `suffix` appended to its last component.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -13,7 +16,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// `<target>.part`: deleted on drop unless committed.
+/// `<target>.unfinished`: deleted on drop unless committed.
 pub(crate) struct PartFile {
     part: PathBuf,
     target: PathBuf,
@@ -24,7 +27,7 @@ impl PartFile {
     /// Names the part file; the caller creates it.
     pub(crate) fn of(target: &Path) -> Self {
         Self {
-            part: with_suffix(target, ".part"),
+            part: with_suffix(target, &format!(".{UNFINISHED}")),
             target: target.to_owned(),
             committed: false,
         }

@@ -23,6 +23,8 @@ use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::part::UNFINISHED;
+
 /// Why there is no scratch directory, or no such path in it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -246,7 +248,7 @@ fn unfinished(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let paths = entries.map(|entry| entry.path());
     paths.filter(|path| {
         path.extension()
-            .is_some_and(|extension| extension == "part")
+            .is_some_and(|extension| extension == UNFINISHED)
     })
 }
 

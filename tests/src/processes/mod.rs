@@ -9,6 +9,7 @@ mod email;
 mod email_once;
 mod email_tls;
 mod explain;
+mod film_resumed;
 mod health;
 mod kicking;
 mod killed;

@@ -80,7 +80,9 @@ impl Waiting {
     /// How large what is being made has become.
     fn made_bytes(&self) -> u64 {
         let files = self.space.files("scratch");
-        let made = files.iter().filter(|name| name.ends_with("/made.part"));
+        let made = files
+            .iter()
+            .filter(|name| name.ends_with("/made.unfinished"));
         let sizes = made.filter_map(|name| self.space.path("scratch").join(name).metadata().ok());
         sizes.map(|file| file.len()).sum()
     }

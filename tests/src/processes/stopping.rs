@@ -63,7 +63,7 @@ impl Waiting {
         let files = self.space.files("scratch");
         let exports = files
             .iter()
-            .filter(|name| name.ends_with("export.mp4.part"));
+            .filter(|name| name.ends_with("export.mp4.unfinished"));
         let sizes =
             exports.filter_map(|name| self.space.path("scratch").join(name).metadata().ok());
         sizes.map(|file| file.len()).sum()

@@ -134,7 +134,7 @@ impl Storage {
     ///
     /// # Cancel safety
     ///
-    /// `to` appears only when it is whole; a dropped future removes `<to>.part`.
+    /// `to` appears only when it is whole; a dropped future removes `<to>.unfinished`.
     ///
     /// # Errors
     ///

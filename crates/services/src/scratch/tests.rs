@@ -31,7 +31,7 @@ fn what_is_ours_and_locked_by_nobody_is_swept_at_once() {
         left(&format!("render-{}", Uuid::new_v4())),
         left(&Uuid::now_v7().to_string()),
     ];
-    std::fs::write(killed.join("export.mp4.part"), b"half").unwrap();
+    std::fs::write(killed.join("export.mp4.unfinished"), b"half").unwrap();
     // Its owner lives, however long it has run.
     let handle = File::open(running.dir()).unwrap();
     handle.set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -73,7 +73,8 @@ fn the_directory_of_a_message_is_found_again_by_its_next_attempt() {
     let of = |id: &str| Scratch::of_message(root.dir(), "render", id).unwrap();
     let first = of("one");
     std::fs::write(first.path("clip.mp4").unwrap(), b"whole").unwrap();
-    std::fs::write(first.path("export.mp4.part").unwrap(), b"half").unwrap();
+    std::fs::write(first.path("export.mp4.unfinished").unwrap(), b"half").unwrap();
+    std::fs::write(first.path("page.mp4.part").unwrap(), b"half").unwrap();
     let beside = of("one");
     assert_ne!(first.dir(), beside.dir(), "its owner lives");
     assert!(!beside.path("clip.mp4").unwrap().exists());
@@ -81,7 +82,11 @@ fn the_directory_of_a_message_is_found_again_by_its_next_attempt() {
     drop((first, beside));
     let next = of("one");
     assert!(next.path("clip.mp4").unwrap().exists());
-    assert!(!next.path("export.mp4.part").unwrap().exists());
+    assert!(!next.path("export.mp4.unfinished").unwrap().exists());
+    assert!(
+        next.path("page.mp4.part").unwrap().exists(),
+        "it is yt-dlp's"
+    );
     assert_ne!(next.dir(), of("other").dir());
     let dir = next.dir().to_owned();
     drop(next);

@@ -68,7 +68,7 @@ impl Ffmpeg {
     /// # Cancel safety
     ///
     /// `to` appears only when it is whole; a dropped future kills the process and removes
-    /// `<to>.part`.
+    /// `<to>.unfinished`.
     ///
     /// # Errors
     ///

@@ -47,7 +47,7 @@ impl Ffmpeg {
     /// # Cancel safety
     ///
     /// `job.to` appears only when it is whole; a dropped future kills the process and removes
-    /// `<to>.part`.
+    /// `<to>.unfinished`.
     ///
     /// # Errors
     ///

@@ -81,7 +81,7 @@ async fn round_trip(storage: &Storage, scratch: &Scratch, size: usize) {
         std::fs::read(&to).unwrap() == bytes,
         "{size} bytes came back changed"
     );
-    assert!(!scratch.path("to.part").unwrap().exists());
+    assert!(!scratch.path("to.unfinished").unwrap().exists());
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_missing_object_leaves_no_file() {
         .await
         .unwrap_err();
     assert!(matches!(error, StorageError::NotFound { .. }));
-    assert!(!to.exists() && !scratch.path("to.part").unwrap().exists());
+    assert!(!to.exists() && !scratch.path("to.unfinished").unwrap().exists());
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ impl Film {
     }
 
     fn left_nothing(&self) {
-        assert!(!self.to.exists() && !self.scratch.path("out.mp4.part").unwrap().exists());
+        assert!(!self.to.exists() && !self.scratch.path("out.mp4.unfinished").unwrap().exists());
     }
 }
 

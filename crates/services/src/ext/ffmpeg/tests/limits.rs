@@ -88,5 +88,5 @@ async fn a_disk_that_is_full_is_said_in_the_error() {
     );
     assert!(!said.contains("Conversion failed"), "{said}");
     assert!(!error.is_permanent(), "there may be room later");
-    assert!(!to.exists() && !scratch.path("a.wav.part").unwrap().exists());
+    assert!(!to.exists() && !scratch.path("a.wav.unfinished").unwrap().exists());
 }

@@ -1,5 +1,6 @@
-//! Every kind of recording from a link to a preview: what `download_media` stored is taken apart by `process_clip_artifacts`, and the
-//! edit list that `analyze_project` made of it is shown by `render_preview`. `trim_asset` and `extract_audio` get the same file.
+//! Every kind of recording from a link to a preview: what `download_media` stored is taken apart by `process_clip_artifacts` and made light
+//! by `make_proxy`, and the edit list that `analyze_project` made of it is shown by `render_preview`. `trim_asset` and `extract_audio` get
+//! the same file.
 
 use std::path::PathBuf;
 
@@ -56,6 +57,7 @@ impl Kind {
         let clip = shop.clip_to_come(&self.file);
         self.assert_downloaded(&clip).await;
         self.assert_artifacts(&clip).await;
+        self.assert_proxied(&clip).await;
         match self.has_sound {
             true => self.assert_analysed(shop, &clip).await,
             false => self.assert_shown(shop, &clip).await,
@@ -82,6 +84,18 @@ impl Kind {
             true => assert_heard(clip, &found),
             false => assert_eq!((found.audio_key, found.waveform_key), (None, None)),
         }
+    }
+
+    async fn assert_proxied(&self, clip: &ClipOf<'_>) {
+        let (proxy, file) = clip.proxy().await.expect("made a proxy of");
+        assert_near(proxy.seconds, SECONDS);
+        let (width, height) = self.size.unwrap_or_default();
+        let scale = (1280.0 / f64::from(width.max(height))).min(1.0);
+        // Even, as the codec wants it, and nearest.
+        let even = |side: u32| ((f64::from(side) * scale / 2.0).round() * 2.0) as u32;
+        self.assert_streams(&file, SECONDS, Some([even(width), even(height)]));
+        let pictures = (proxy.poster_key.is_some(), proxy.thumbnails.is_some());
+        assert_eq!(pictures, (self.size.is_some(), self.size.is_some()));
     }
 
     async fn assert_analysed(&self, shop: &Shop, clip: &ClipOf<'_>) {
@@ -161,9 +175,16 @@ fn assert_heard(clip: &ClipOf<'_>, found: &ClipArtifacts) {
     assert!(parts[0] > 5 && parts[1] < 2 && parts[2] > 5, "{parts:?}");
 }
 
+/// When a stream ends: it may begin late.
 fn seconds(file: &std::path::Path, stream: &str) -> f64 {
-    let text = probe(file, stream, "duration");
-    text.parse().expect("a length")
+    let text = probe(file, stream, "start_time,duration");
+    let mut times = text.split(',').map(|time| time.parse().unwrap_or(0.0));
+    let (start, length): (f64, f64) = (
+        times.next().expect("a start"),
+        times.next().expect("a length"),
+    );
+    assert!(length > 0.0, "{stream}: {text}");
+    start + length
 }
 
 #[track_caller]
@@ -188,27 +209,11 @@ async fn of_a_variable_frame_rate() {
 }
 
 #[tokio::test]
-async fn stored_lying_on_its_side() {
-    let shop = Shop::new();
-    let kind = Kind::of(shop.turned()).sized(Some((180, 320)));
-    kind.needs_encoding().check(&shop).await;
-}
-
-#[tokio::test]
-async fn of_ten_bits() {
-    let shop = Shop::new();
-    let kind = Kind::of(shop.of_ten_bits());
-    kind.needs_encoding().check(&shop).await;
-}
-
-#[tokio::test]
 async fn of_sound_alone() {
     let shop = Shop::new();
     // The rate of AAC without a container varies, and nothing tells its length: by its beginning it has 4.3 s.
-    for format in ["mp3", "aac"] {
-        let kind = Kind::of(shop.sound_alone_in(format)).sized(None);
-        kind.needs_encoding().check(&shop).await;
-    }
+    let kind = Kind::of(shop.sound_alone_in("aac")).sized(None);
+    kind.needs_encoding().check(&shop).await;
 }
 
 #[tokio::test]
@@ -241,4 +246,58 @@ async fn called_another_film() {
     let shop = Shop::new();
     let kind = Kind::of(shop.called_another_film());
     kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_a_camera() {
+    let shop = Shop::new();
+    let kind = Kind::of(shop.of_a_camera()).sized(Some((180, 320)));
+    kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_the_web() {
+    let shop = Shop::new();
+    let kind = Kind::of(shop.of_the_web());
+    kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_a_long_stream() {
+    let shop = Shop::new();
+    let kind = Kind::of(shop.of_a_long_stream());
+    kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_odd_sides_and_six_channels() {
+    let shop = Shop::new();
+    let kind = Kind::of(shop.of_odd_sides()).sized(Some((321, 181)));
+    kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_late_sound() {
+    let shop = Shop::new();
+    Kind::of(shop.of_late_sound()).check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_late_pictures() {
+    let shop = Shop::new();
+    let kind = Kind::of(shop.of_late_pictures());
+    kind.needs_encoding().check(&shop).await;
+}
+
+#[tokio::test]
+async fn of_sound_with_a_cover() {
+    let shop = Shop::new();
+    for (format, plays) in [("mp3", false), ("m4a", true)] {
+        let kind = Kind::of(shop.sound_with_a_cover_in(format)).sized(None);
+        let kind = Kind {
+            plays_in_browsers: plays,
+            ..kind
+        };
+        kind.check(&shop).await;
+    }
 }

@@ -39,6 +39,64 @@ impl Shop {
         self.both("ten.mp4", "-pix_fmt yuv420p10le")
     }
 
+    /// What a camera writes: ten bits for HDR screens, lying, plain samples, a time code, and a second microphone.
+    pub(super) fn of_a_camera(&self) -> PathBuf {
+        let screen = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc";
+        let codec =
+            format!("-c:v libx265 -pix_fmt yuv420p10le -x265-params log-level=error:{screen}");
+        let second = "-f lavfi -i sine=f=2000:d=6 -map 0 -map 1 -map 2 -c:a pcm_s16le";
+        let args = format!("{PICTURES} {SOUND} {second} {codec} -preset ultrafast");
+        let lying = self.make("lying.mov", &format!("{args} -timecode 01:00:00:00"));
+        let turn = format!(
+            "-i {} -map 0 -c copy -metadata:s:v rotate=90",
+            lying.display()
+        );
+        self.make("camera.mov", &turn)
+    }
+
+    /// As browsers record it.
+    pub(super) fn of_the_web(&self) -> PathBuf {
+        let codecs = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus";
+        self.both("web.webm", codecs)
+    }
+
+    /// A stream that was begun a day before, so that its clock starts anew in the middle.
+    pub(super) fn of_a_long_stream(&self) -> PathBuf {
+        let codecs = "-c:v libx264 -c:a aac -output_ts_offset 95440";
+        self.both("stream.ts", codecs)
+    }
+
+    /// Sides that are odd numbers, six channels, and more samples than AAC takes.
+    pub(super) fn of_odd_sides(&self) -> PathBuf {
+        let pictures = "-f lavfi -i testsrc=s=321x181:r=25:d=6";
+        let sound =
+            format!("{SOUND},aresample=192000,pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0");
+        let codecs = "-preset ultrafast -pix_fmt yuv444p -c:a flac";
+        self.make("odd.mkv", &format!("{pictures} {sound} {codecs}"))
+    }
+
+    /// The sound begins half a second after the pictures.
+    pub(super) fn of_late_sound(&self) -> PathBuf {
+        let tone = "sine=d=5.5,volume='lt(t\\,1.5)+gte(t\\,3.5)':eval=frame";
+        let args = format!("{PICTURES} -itsoffset 0.5 -f lavfi -i {tone} -preset ultrafast");
+        self.make("late-sound.mp4", &args)
+    }
+
+    /// The pictures begin half a second after the sound.
+    pub(super) fn of_late_pictures(&self) -> PathBuf {
+        let pictures = "-itsoffset 0.5 -f lavfi -i testsrc2=s=320x180:r=25:d=5.5";
+        let args = format!("{pictures} {SOUND} -preset ultrafast -c:a aac");
+        self.make("late-pictures.mkv", &args)
+    }
+
+    /// With the picture of an album, which is none of its own.
+    pub(super) fn sound_with_a_cover_in(&self, format: &str) -> PathBuf {
+        let cover = self.make("cover.png", "-f lavfi -i testsrc=s=64x64 -frames:v 1");
+        let maps = "-map 0 -map 1 -c:v copy -disposition:v attached_pic";
+        let args = format!("{SOUND} -i {} {maps}", cover.display());
+        self.make(&format!("cover.{format}"), &args)
+    }
+
     pub(super) fn sound_alone_in(&self, format: &str) -> PathBuf {
         self.make(&format!("sound.{format}"), SOUND)
     }
@@ -93,7 +151,7 @@ impl Shop {
 
     /// Pictures and sound in a container other than MP4.
     pub(super) fn in_a(&self, container: &str) -> PathBuf {
-        self.both(&format!("usual.{container}"), "-movflags +faststart")
+        self.both(&format!("usual.{container}"), "-ar 48000")
     }
 
     pub(super) fn written(&self, name: &str, bytes: &[u8]) -> PathBuf {

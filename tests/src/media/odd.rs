@@ -65,6 +65,28 @@ async fn of_pictures_alone() {
 }
 
 #[tokio::test]
+async fn shorter_than_anybody_would_record() {
+    let shop = Shop::new();
+    let pictures = "-f lavfi -i testsrc2=s=320x180:r=25:d=0.1";
+    let one = shop.make("one.mp4", &format!("{pictures} -frames:v 1"));
+    let short = shop.make("short.mp4", &format!("{pictures} -f lavfi -i sine=d=0.1"));
+    for (file, seconds) in [(one, 0.04), (short, 0.12)] {
+        let clip = shop.clip(&file);
+        let (proxy, stored) = clip.proxy().await.expect("made a proxy of");
+        assert!((proxy.seconds - seconds).abs() < 0.03, "{proxy:?}");
+        assert!(proxy.thumbnails.is_some_and(|sheet| sheet.tiles == 1));
+        assert_eq!(probe(&stored, "v:0", "width,height"), "320,180");
+        let (found, _) = clip.artifacts().await.expect("taken apart");
+        assert_eq!(found.waveform_key.is_some(), seconds > 0.1);
+        let (export, _) = shop
+            .render(&file, &[(0.0, seconds)])
+            .await
+            .expect("rendered");
+        assert!((export.seconds - seconds).abs() < 0.03, "{export:?}");
+    }
+}
+
+#[tokio::test]
 async fn damaged_in_the_middle() {
     let shop = Shop::new();
     let clip = shop.damaged();

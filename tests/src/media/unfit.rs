@@ -63,17 +63,32 @@ async fn nothing() {
 #[tokio::test]
 async fn cut_off_in_the_middle() {
     let shop = Shop::new();
-    let sounds = ["flac", "caf"].map(|container| shop.sound_alone_in(container));
-    let films = ["mp4", "mkv", "avi", "flv"].map(|container| shop.in_a(container));
+    let file = shop.cut_off(&shop.usual(), 60);
+    let words = "half-usual.mp4 cannot be processed: it is damaged or cut off";
+    assert_refused(&shop, &file, words).await;
+    let clip = shop.clip_to_come(&file);
+    clip.download(&file).await.expect("fetched");
+    let sentence = clip.artifacts().await.expect_err("taken apart");
+    assert!(sentence.contains(words), "{sentence}");
+}
+
+/// Whether its pictures are read or its sound.
+#[tokio::test]
+async fn cut_off_in_containers_that_say_how_much_there_is() {
+    let shop = Shop::new();
+    let films = ["mkv", "avi", "flv", "mxf"].map(|container| shop.in_a(container));
+    let sounds = ["flac", "caf", "wav"].map(|container| shop.sound_alone_in(container));
     for whole in films.into_iter().chain(sounds) {
         let file = shop.cut_off(&whole, 60);
+        let clip = shop.clip(&file);
         let name = file.file_name().expect("a name").to_string_lossy();
         let words = format!("{name} cannot be processed: it is damaged or cut off");
-        assert_refused(&shop, &file, &words).await;
-        let clip = shop.clip_to_come(&file);
-        clip.download(&file).await.expect("fetched");
-        let sentence = clip.artifacts().await.expect_err("taken apart");
-        assert!(sentence.contains(&words), "{sentence}");
+        for sentence in [
+            clip.artifacts().await.expect_err("taken apart"),
+            clip.proxy().await.expect_err("made a proxy of"),
+        ] {
+            assert!(sentence.contains(&words), "{sentence}");
+        }
     }
 }
 
@@ -144,6 +159,8 @@ async fn a_text_or_a_picture_that_is_called_a_video() {
     let file = shop.path("picture.mp4");
     std::fs::rename(png, &file).expect("renamed");
     assert_no_recording(&shop, &file, "picture.mp4 is not a video").await;
+    let file = shop.make("moving.gif", "-f lavfi -i testsrc=s=64x64:r=10:d=1");
+    assert_no_recording(&shop, &file, "moving.gif is not a video").await;
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ mod speech;
 #[cfg(test)]
 mod tests;
 mod version;
+mod wav;
 mod web;
 mod whole;
 

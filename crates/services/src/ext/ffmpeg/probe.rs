@@ -72,6 +72,10 @@ impl Ffmpeg {
         let is_guess = answer.stderr_tail.contains(GUESSED);
         if is_guess && !probe_json::COUNTING.contains(&&*probe.format) {
             probe.duration = self.read_through(cancel, source, &probe).await?;
+            if probe.format == "wav" {
+                let told = self.length_of_wav(cancel, source).await?;
+                probe.duration = told.map_or(probe.duration, |told| told.max(probe.duration));
+            }
         }
         self.look_at_packets(cancel, source, &mut probe).await?;
         Ok(probe)

@@ -9,7 +9,7 @@ use sapari_telemetry::{Traced, ext_span};
 use super::making::Making;
 use super::progress::complete;
 use super::web::{self, Stream, WebPlan};
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe};
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, version};
 
 /// A key frame every two seconds, so that a player can go to any place at once.
 const VIDEO_CODEC: [&str; 12] = [
@@ -84,10 +84,11 @@ impl Ffmpeg {
         job: ProxyJob<'_>,
         mut progress: impl FnMut(f64) + Send,
     ) -> Result<(), MediaError> {
+        let frame_rate = version::frame_rate_option(&self.check().await?.ffmpeg);
         let command = self
             .ffmpeg()
             .args(job.source.input_args())
-            .args(stream_args(&job))
+            .args(stream_args(&job, frame_rate))
             .args(["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn"])
             .args(["-movflags", "+faststart", "-f", "mp4"]);
         let making = Making {
@@ -101,7 +102,7 @@ impl Ffmpeg {
     }
 }
 
-fn stream_args(job: &ProxyJob<'_>) -> Vec<String> {
+fn stream_args(job: &ProxyJob<'_>, frame_rate: &str) -> Vec<String> {
     let mut args = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(ToString::to_string));
     if let Some(video) = &job.probe.video {
@@ -116,6 +117,8 @@ fn stream_args(job: &ProxyJob<'_>) -> Vec<String> {
                     &format!("{on_time}scale={width}:{height},format=yuv420p"),
                 ]);
                 add(&VIDEO_CODEC);
+                // Else a picture that stands for long is encoded again and again.
+                add(&[frame_rate, "vfr"]);
             }
             _ => add(&["-c:v", "copy"]),
         }

@@ -40,6 +40,11 @@ impl MediaSource {
 
     /// The options that open this source as an input.
     pub(super) fn input_args(&self) -> Vec<OsString> {
+        self.input_args_of(FORMATS)
+    }
+
+    /// The same, if it is of one of these formats.
+    pub(super) fn input_args_of(&self, formats: &str) -> Vec<OsString> {
         let protocols = match self {
             Self::File(_) => "file,pipe",
             // Not `file` as well: nothing remote has business with local files.
@@ -49,7 +54,7 @@ impl MediaSource {
             "-protocol_whitelist",
             protocols,
             "-format_whitelist",
-            FORMATS,
+            formats,
         ]
         .map(OsString::from)
         .into();

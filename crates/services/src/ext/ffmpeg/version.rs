@@ -40,12 +40,27 @@ fn parse(output: &str) -> String {
 /// The option that reads a filter graph from a file. Version 7 brought the new spelling and
 /// deprecated the old one. Development builds (`N-...`) have no number, and are newer.
 pub(super) fn graph_file_option(version: &str) -> &'static str {
-    let digits = version.trim_start_matches('n');
-    let major = digits.split(|c: char| !c.is_ascii_digit()).next();
-    match major.and_then(|digits| digits.parse::<u32>().ok()) {
-        Some(major) if major < 7 => "-filter_complex_script",
+    match numbers(version) {
+        Some((major, _)) if major < 7 => "-filter_complex_script",
         _ => "-/filter_complex",
     }
+}
+
+/// The option that says how even frames become. Version 5.1 brought the new spelling and deprecated the old one.
+pub(super) fn frame_rate_option(version: &str) -> &'static str {
+    match numbers(version) {
+        Some(numbers) if numbers < (5, 1) => "-vsync",
+        _ => "-fps_mode",
+    }
+}
+
+/// The first two.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version
+        .trim_start_matches('n')
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|digits| digits.parse().ok());
+    Some((numbers.next()??, numbers.next().flatten().unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -58,28 +73,34 @@ mod tests {
             (
                 "ffmpeg version 5.1.9-0+deb12u1 Copyright (c)",
                 "5.1.9-0+deb12u1",
-                "-filter_complex_script",
+                ("-filter_complex_script", "-fps_mode"),
+            ),
+            (
+                "ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright (c)",
+                "4.4.2-0ubuntu0.22.04.1",
+                ("-filter_complex_script", "-vsync"),
             ),
             (
                 "ffprobe version 7.1.5-0+deb13u1 Copyright",
                 "7.1.5-0+deb13u1",
-                "-/filter_complex",
+                ("-/filter_complex", "-fps_mode"),
             ),
             (
                 "ffmpeg version n6.1 Copyright",
                 "n6.1",
-                "-filter_complex_script",
+                ("-filter_complex_script", "-fps_mode"),
             ),
             (
                 "ffmpeg version N-112233-gabc Copyright",
                 "N-112233-gabc",
-                "-/filter_complex",
+                ("-/filter_complex", "-fps_mode"),
             ),
-            ("", "unknown", "-/filter_complex"),
+            ("", "unknown", ("-/filter_complex", "-fps_mode")),
         ];
-        for (output, version, option) in table {
+        for (output, version, options) in table {
             assert_eq!(parse(output), version);
-            assert_eq!(graph_file_option(version), option, "{version}");
+            let found = (graph_file_option(version), frame_rate_option(version));
+            assert_eq!(found, options, "{version}");
         }
     }
 }

@@ -54,10 +54,25 @@ impl Shop {
         self.make("camera.mov", &turn)
     }
 
-    /// As browsers record it.
+    /// As browsers record it: nothing says how long it is.
     pub(super) fn of_the_web(&self) -> PathBuf {
         let codecs = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus";
-        self.both("web.webm", codecs)
+        self.both("web.webm", &format!("{codecs} -live 1"))
+    }
+
+    /// Four seconds of pictures, the last of which is shown for eight more.
+    pub(super) fn of_a_picture_that_stays(&self) -> PathBuf {
+        let pictures = "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -preset ultrafast";
+        let moving = self.make("moving.mp4", pictures);
+        let longer = "setts=duration=if(eq(N\\,99)\\,8/TB\\,DURATION)";
+        let args = format!("-i {} -c copy -bsf:v {longer}", moving.display());
+        self.make("stays.mp4", &args)
+    }
+
+    /// One picture every five seconds.
+    pub(super) fn of_slides(&self) -> PathBuf {
+        let pictures = "-f lavfi -i testsrc2=s=320x180:r=1/5:d=20";
+        self.make("slides.mp4", &format!("{pictures} -f lavfi -i sine=d=18"))
     }
 
     /// A stream that was begun a day before, so that its clock starts anew in the middle.

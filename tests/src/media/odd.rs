@@ -16,10 +16,24 @@ async fn of_a_variable_frame_rate() {
     );
     let (export, file) = shop.render(&clip, &KEEP).await.expect("rendered");
     assert!((export.seconds - KEPT).abs() < 0.1, "{export:?}");
-    // Where the clip is slow, a picture stands for 0.2 s, the last one, too.
-    for (stream, most) in [("a:0", 0.1), ("v:0", 0.2)] {
-        let length: f64 = probe(&file, stream, "duration").parse().expect("a length");
-        assert!((length - KEPT).abs() <= most, "{stream}: {length}");
+    assert_seconds(&file, KEPT);
+}
+
+/// It is cut where it is to be cut, not where the next picture is, and it is not taken for one that is cut off.
+#[tokio::test]
+async fn of_pictures_that_are_shown_for_long() {
+    let shop = Shop::new();
+    for (file, seconds) in [
+        (shop.of_a_picture_that_stays(), 12.0),
+        (shop.of_slides(), 20.0),
+    ] {
+        let (proxy, _) = shop.clip(&file).proxy().await.expect("made a proxy of");
+        assert!((proxy.seconds - seconds).abs() < 0.1, "{proxy:?}");
+        let keep = [(0.5, 2.0), (3.0, 5.5), (10.7, 11.8)];
+        let (export, file) = shop.render(&file, &keep).await.expect("rendered");
+        assert!((export.seconds - 5.1).abs() < 0.01, "{export:?}");
+        let length: f64 = probe(&file, "v:0", "duration").parse().expect("a length");
+        assert!((length - 5.1).abs() < 0.1, "{length}");
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod image;
 mod image_header;
+mod last_packet;
 mod look;
 mod loudness;
 mod making;

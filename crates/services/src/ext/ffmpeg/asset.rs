@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::audio::ON_THE_TIMELINE;
 use super::making::Making;
+use super::whole::Of;
 use super::{CutJob, Ffmpeg, MediaError, MediaSource, Probe, render};
 
 /// For which asset a call is made, and what stops it.
@@ -131,7 +132,8 @@ impl Ffmpeg {
             length: probe.duration,
         };
         let made = making.by(command, cancel, &mut progress).await?;
-        self.whole(cancel, (source, probe), &made).await?;
+        self.whole(cancel, (source, probe), (Of::Sound, &made))
+            .await?;
         made.keep(progress).await
     }
 }

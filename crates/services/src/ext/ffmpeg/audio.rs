@@ -7,6 +7,7 @@ use std::path::Path;
 use sapari_telemetry::{Traced, ext_span};
 
 use super::making::Making;
+use super::whole::Of;
 use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe};
 
 /// Fills gaps, and a late start, with silence: times in the WAV are then times in the recording.
@@ -64,7 +65,8 @@ impl Ffmpeg {
             length: probe.duration,
         };
         let made = making.by(command, call.cancel, &mut progress).await?;
-        self.whole(call.cancel, (source, probe), &made).await?;
+        self.whole(call.cancel, (source, probe), (Of::Sound, &made))
+            .await?;
         made.keep(progress).await
     }
 }

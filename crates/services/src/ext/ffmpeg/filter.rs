@@ -50,7 +50,7 @@ pub(super) fn graph(probe: &Probe, segments: &[Segment], look: &Look<'_>) -> Gra
     let video = probe
         .video
         .as_ref()
-        .map(|stream| Track::video(stream, look, &probe.on_time()));
+        .map(|stream| Track::video(stream, look, &timing(probe)));
     let audio = probe.audio.as_ref().map(|stream| {
         let finish = look.gain.map(Gain::filters);
         Track::audio(stream, look, finish.unwrap_or_else(|| "anull".to_owned()))
@@ -63,6 +63,26 @@ pub(super) fn graph(probe: &Probe, segments: &[Segment], look: &Look<'_>) -> Gra
 pub(super) fn sound_alone(stream: &AudioStream, segments: &[Segment], look: &Look<'_>) -> Graph {
     let measure = "ebur128=peak=true:metadata=1,ametadata=mode=print:file=-".to_owned();
     joined(&[Track::audio(stream, look, measure)], segments)
+}
+
+/// The filters, each with a comma, by which pictures come when they are to be shown, and often enough to be cut anywhere.
+fn timing(probe: &Probe) -> String {
+    match probe.encoding.repeated {
+        Some(FrameRate { num, den }) => format!("{}fps={num}/{den},", on_time(probe)),
+        None => on_time(probe),
+    }
+}
+
+/// The filter, with a comma, that shows pictures when they are to be shown: ffmpeg goes by when each was stored, if AVI does not tell
+/// more. Empty for those that are on time.
+pub(super) fn on_time(probe: &Probe) -> String {
+    let fps = probe.video.as_ref().and_then(|video| video.fps);
+    match (probe.encoding.untimed, fps) {
+        (Some(frames), Some(fps)) if probe.format == "avi" => {
+            format!("setpts=PTS-{frames}*{}/{}/TB,", fps.den, fps.num)
+        }
+        _ => String::new(),
+    }
 }
 
 fn joined(tracks: &[Track], segments: &[Segment]) -> Graph {
@@ -94,10 +114,10 @@ struct Track {
 }
 
 impl Track {
-    fn video(stream: &VideoStream, look: &Look<'_>, on_time: &str) -> Self {
+    fn video(stream: &VideoStream, look: &Look<'_>, timing: &str) -> Self {
         Self {
             letter: 'v',
-            prepare: format!("[0:{}]{on_time}", stream.index),
+            prepare: format!("[0:{}]{timing}", stream.index),
             split: "split",
             trim: "trim",
             set_pts: "setpts",

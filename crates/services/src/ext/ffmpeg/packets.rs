@@ -56,17 +56,3 @@ impl Ffmpeg {
         Ok(())
     }
 }
-
-impl Probe {
-    /// The filter, with a comma, that shows pictures when they are to be shown: ffmpeg goes by when each was stored, if AVI does not
-    /// tell more. Empty for those that are on time.
-    pub(super) fn on_time(&self) -> String {
-        let fps = self.video.as_ref().and_then(|video| video.fps);
-        match (self.encoding.untimed, fps) {
-            (Some(frames), Some(fps)) if self.format == "avi" => {
-                format!("setpts=PTS-{frames}*{}/{}/TB,", fps.den, fps.num)
-            }
-            _ => String::new(),
-        }
-    }
-}

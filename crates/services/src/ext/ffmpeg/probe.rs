@@ -69,35 +69,42 @@ impl Ffmpeg {
                 reason,
             });
         }
-        let is_guess = answer.stderr_tail.contains(GUESSED);
-        if is_guess && !probe_json::COUNTING.contains(&&*probe.format) {
+        if must_be_measured(&probe, &answer.stderr_tail) {
             probe.duration = self.read_through(cancel, source, &probe).await?;
             if probe.format == "wav" {
                 let told = self.length_of_wav(cancel, source).await?;
                 probe.duration = told.map_or(probe.duration, |told| told.max(probe.duration));
             }
         }
+        if probe.duration.is_zero() {
+            return Err(MediaError::NotMedia {
+                name: source.name(),
+                reason: "it does not tell how long it is".to_owned(),
+            });
+        }
         self.look_at_packets(cancel, source, &mut probe).await?;
         Ok(probe)
     }
 
-    /// How long it is by its last packet. MP3 and AAC without a container are so read: a guess is off by as much as their rate varies.
+    /// How long it is by its last packet. MP3 and AAC without a container are so read, because a guess is off by as much as their rate
+    /// varies; and what browsers record, which does not tell.
     async fn read_through(
         &self,
         cancel: &CancellationToken,
         source: &MediaSource,
         probe: &Probe,
     ) -> Result<Duration, MediaError> {
-        let stream = match (&probe.audio, &probe.video) {
-            (Some(audio), _) => audio.index,
-            (None, Some(video)) => video.index,
-            (None, None) => return Ok(probe.duration),
-        };
-        match self.last_packet(cancel, source, stream).await? {
+        match self.last_packet(cancel, source, probe).await?.ends {
             Duration::ZERO => Ok(probe.duration),
             last => Ok(last),
         }
     }
+}
+
+/// Whether ffprobe does not know how long it is. It knows of ASF, but does not say, when much of it is missing.
+fn must_be_measured(probe: &Probe, stderr: &str) -> bool {
+    let is_guess = stderr.contains(GUESSED) && !probe_json::COUNTING.contains(&&*probe.format);
+    is_guess || (probe.duration.is_zero() && probe.format != "asf")
 }
 
 /// Said before anything of it is decoded.

@@ -39,6 +39,10 @@ pub struct Encoding {
     /// shown: how many frames late decoding them shows them.
     #[serde(default)]
     pub untimed: Option<u32>,
+    /// Set if pictures come unevenly, or one stands for long: how many a second there are when they are cut. What is shown at a time
+    /// is then repeated.
+    #[serde(default)]
+    pub repeated: Option<FrameRate>,
 }
 
 /// A video stream.
@@ -75,7 +79,7 @@ pub struct FrameRate {
 }
 
 impl FrameRate {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (num, den) = text.split_once('/')?;
         let rate = Self {
             num: num.parse().ok()?,
@@ -84,9 +88,8 @@ impl FrameRate {
         (rate.num > 0 && rate.den > 0).then_some(rate)
     }
 
-    /// How long a frame is shown.
-    pub(super) fn frame(self) -> Duration {
-        Duration::from_secs_f64(f64::from(self.den) / f64::from(self.num))
+    fn per_second(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den)
     }
 }
 
@@ -99,7 +102,7 @@ pub(super) const ENTRIES: &str = "format=format_name,duration,bit_rate:\
 /// The containers whose headers count their frames.
 pub(super) const COUNTING: [&str; 2] = ["avi", "caf"];
 
-/// Reads ffprobe's answer. `Err` is the reason in words.
+/// Reads ffprobe's answer. `Err` is the reason in words. What does not tell how long it is has a length of zero.
 pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
     let answer: Answer = serde_json::from_slice(json)
         .map_err(|error| format!("ffprobe's answer is not understood: {error}"))?;
@@ -117,7 +120,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Probe, String> {
     let duration = seconds(answer.format.duration.as_deref())
         .or(longest)
         .max(counted(&answer))
-        .ok_or("it does not tell how long it is")?;
+        .unwrap_or_default();
     Ok(Probe {
         duration,
         video,
@@ -223,7 +226,23 @@ fn encoding(answer: &Answer, video: Option<&VideoStream>, audio: Option<&AudioSt
             .as_ref()
             .and_then(|text| text.parse().ok()),
         untimed: None,
+        repeated: video.and_then(repeated),
     }
+}
+
+/// Screens are recorded so, and phones do it in the dark.
+fn repeated(stream: &Stream) -> Option<FrameRate> {
+    let rate = |text: &Option<String>| FrameRate::parse(text.as_deref()?);
+    let (average, base) = (rate(&stream.avg_frame_rate)?, rate(&stream.r_frame_rate)?);
+    let ratio = base.per_second() / average.per_second();
+    // Twice as many where each picture is two, one of every other line.
+    let is_even = [1.0, 2.0]
+        .iter()
+        .any(|even| (ratio / even - 1.0).abs() < 0.01);
+    let is_usual = |rate: &FrameRate| (10.0..=60.0).contains(&rate.per_second());
+    let usual = [base, average].into_iter().find(is_usual);
+    (!is_even || average.per_second() < 2.0)
+        .then_some(usual.unwrap_or(FrameRate { num: 25, den: 1 }))
 }
 
 /// How long a recording is by the count of frames in its header. Of one that is cut off, ffprobe tells the length of what is there.
@@ -339,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_tell_is_said() {
+    fn what_it_does_not_tell_is_zero() {
         let endless = r#"{"index":0,"codec_type":"audio","sample_rate":"8000","channels":1}"#;
         for format in [
             "{}",
@@ -347,13 +366,40 @@ mod tests {
             r#"{"duration":"-1"}"#,
             r#"{"duration":"0"}"#,
         ] {
-            assert!(
-                of(&[endless], format).unwrap_err().contains("how long"),
-                "{format}"
-            );
+            let duration = of(&[endless], format).unwrap().duration;
+            assert!(duration.is_zero(), "{format}");
         }
         assert!(of(&[], "{}").is_err());
         assert!(parse(b"{}").is_err() && parse(b"").is_err());
+    }
+
+    #[test]
+    fn uneven_pictures_are_repeated() {
+        let rate = |num, den| Some(FrameRate { num, den });
+        let table = [
+            ("25/1", "25/1", None),
+            ("2997/100", "30/1", None),
+            ("25/1", "50/1", None),
+            ("1175/73", "25/1", rate(25, 1)),
+            ("29/2", "1000/1", rate(29, 2)),
+            ("13/6", "1000/1", rate(25, 1)),
+            ("2/1", "2/1", None),
+            ("1/5", "1/5", rate(25, 1)),
+            ("0/0", "25/1", None),
+        ];
+        for (average, base, expected) in table {
+            let stream = VIDEO
+                .replace(
+                    r#""avg_frame_rate":"25/1""#,
+                    &format!(r#""avg_frame_rate":"{average}""#),
+                )
+                .replace(
+                    r#""r_frame_rate":"25/1""#,
+                    &format!(r#""r_frame_rate":"{base}""#),
+                );
+            let found = of(&[&stream], "{}").unwrap().encoding.repeated;
+            assert_eq!(found, expected, "{average} {base}");
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::path::Path;
 use sapari_telemetry::{Traced, ext_span};
 
 use super::making::Making;
-use super::progress::complete;
 use super::web::{self, Stream, WebPlan};
-use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, version};
+use super::whole::Of;
+use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, filter, version};
 
 /// A key frame every two seconds, so that a player can go to any place at once.
 const VIDEO_CODEC: [&str; 12] = [
@@ -97,7 +97,8 @@ impl Ffmpeg {
             length: job.probe.duration,
         };
         let made = making.by(command, call.cancel, &mut progress).await?;
-        complete(job.source, made.missing())?;
+        let clip = (job.source, job.probe);
+        self.whole(call.cancel, clip, (Of::All, &made)).await?;
         made.keep(progress).await
     }
 }
@@ -111,7 +112,7 @@ fn stream_args(job: &ProxyJob<'_>, frame_rate: &str) -> Vec<String> {
             Stream::Encode => {
                 // ffmpeg has turned the pictures by then, and their size is that which is shown.
                 let (width, height) = web::fit(video);
-                let on_time = job.probe.on_time();
+                let on_time = filter::on_time(job.probe);
                 add(&[
                     "-vf",
                     &format!("{on_time}scale={width}:{height},format=yuv420p"),

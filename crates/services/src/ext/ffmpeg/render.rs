@@ -107,7 +107,8 @@ pub(super) fn segments(job: &CutJob<'_>) -> Result<Vec<Segment>, MediaError> {
             "the segments to keep overlap or are not in order",
         ));
     }
-    let fps = job.probe.video.as_ref().and_then(|video| video.fps);
+    let even = job.probe.video.as_ref().and_then(|video| video.fps);
+    let fps = job.probe.encoding.repeated.or(even);
     let segments = filter::on_frames(job.keep, fps);
     if segments.is_empty() {
         return Err(unsupported("nothing of it is left to keep"));

@@ -126,6 +126,7 @@ mod tests {
                 is_turned: false,
                 bits_per_second: Some(2_000_000),
                 untimed: None,
+                repeated: None,
             },
         }
     }

@@ -2,61 +2,89 @@
 //!
 //! It deliberately finds out only what the file itself contradicts: one that does not say how much there is may end anywhere.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use super::making::Made;
-use super::progress::{MAX_MISSING, complete, out_time_us};
-use super::{Ffmpeg, MediaError, MediaSource, Probe, explained};
+use super::progress::{MAX_MISSING, complete};
+use super::{Ffmpeg, MediaError, MediaSource, Probe};
+
+/// What was made of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Its sound alone.
+    Sound,
+    /// All that is seen and heard of it.
+    All,
+}
 
 impl Ffmpeg {
-    /// Whether sound that was made of `source` has all there is of it. Sound alone is as long as the recording; beside
-    /// pictures it may end early, unless they do, too.
+    /// Whether `made` has all there is of `source`. It may be shorter all the same: beside pictures, sound may end early, and
+    /// the last picture may be shown for long.
     pub(super) async fn whole(
         &self,
         cancel: &CancellationToken,
         (source, probe): (&MediaSource, &Probe),
-        made: &Made<'_>,
+        (of, made): (Of, &Made<'_>),
     ) -> Result<(), MediaError> {
-        // In MP4's words, and in Matroska's. At the end of a line: files are called all kinds of things.
-        let words = [": partial file", "] File ended prematurely"];
-        let ends = |line: &str| words.iter().any(|words| line.trim_end().ends_with(words));
-        if made.said.lines().any(ends) {
-            return Err(MediaError::Unsupported {
-                name: source.name(),
-                reason: "it is damaged or cut off".to_owned(),
-            });
-        }
         let missing = made.missing();
-        match &probe.video {
-            Some(video) if missing > MAX_MISSING => {
-                let pictures = self.last_packet(cancel, source, video.index).await?;
-                let frame = video.fps.map_or(Duration::ZERO, |fps| fps.frame());
-                let unseen = probe.duration.saturating_sub(pictures + frame);
-                complete(source, missing.min(unseen))
-            }
-            _ => complete(source, missing),
+        let told = made.said.lines().any(tells_of_an_early_end);
+        if told && (of == Of::Sound || missing > MAX_MISSING) {
+            return Err(cut_off(source));
+        }
+        if missing <= MAX_MISSING || probe.video.is_none() {
+            return complete(source, missing);
+        }
+        let last = self.last_packet(cancel, source, probe).await?;
+        // Matroska seldom says how long its last picture is shown, and ffmpeg says if it ends early.
+        if !probe.format.starts_with("matroska") {
+            complete(source, probe.duration.saturating_sub(last.ends))?;
+        }
+        let reached = probe.duration.saturating_sub(missing);
+        match of {
+            Of::Sound => Ok(()),
+            Of::All => complete(source, last.begins.saturating_sub(reached)),
         }
     }
+}
 
-    /// When the last packet of a stream comes. All of the source is read, and nothing decoded.
-    pub(super) async fn last_packet(
-        &self,
-        cancel: &CancellationToken,
-        source: &MediaSource,
-        stream: u32,
-    ) -> Result<Duration, MediaError> {
-        let mut last = 0;
-        self.ffmpeg()
-            .args(source.input_args())
-            .args(["-map", &format!("0:{stream}"), "-c", "copy"])
-            .args(["-progress", "pipe:1", "-nostats", "-f", "null", "-"])
-            .run(cancel, |line| {
-                last = out_time_us(line).map_or(last, |us| last.max(us));
-            })
-            .await
-            .map_err(|error| explained(source, error))?;
-        Ok(Duration::from_micros(u64::try_from(last).unwrap_or(0)))
+/// In MP4's words, and in Matroska's. Behind who says it: files are called all kinds of things.
+fn tells_of_an_early_end(line: &str) -> bool {
+    let line = line.trim_end();
+    let words = line.split_once("] ").map_or("", |(_, words)| words);
+    line.ends_with(": partial file") || words.starts_with("File ended prematurely")
+}
+
+fn cut_off(source: &MediaSource) -> MediaError {
+    MediaError::Unsupported {
+        name: source.name(),
+        reason: "it is damaged or cut off".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_an_early_end() {
+        let table = [
+            (
+                "[mov,mp4 @ 0x1] stream 1, offset 0x74e68: partial file",
+                true,
+            ),
+            ("[matroska,webm @ 0x1] File ended prematurely\n", true),
+            (
+                "[matroska,webm @ 0x1] File ended prematurely at pos. 406712 (0x634b8)",
+                true,
+            ),
+            ("Input #0, mov, from 'partial file.mp4':", false),
+            (
+                "[mov,mp4 @ 0x1] Opening 'File ended prematurely.mp4'",
+                false,
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(tells_of_an_early_end(line), expected, "{line}");
+        }
     }
 }

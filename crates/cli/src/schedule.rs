@@ -118,6 +118,11 @@ async fn add(arguments: &Add, entry: &WrittenEntry) -> Result<(), Failure> {
     let entry = entry
         .entry(id, find_queue)
         .map_err(|error| Exit::Usage.because(&error))?;
+    if written.paused.contains(id) {
+        return line(format!(
+            "{id} is {word}, and paused; `sapari schedule resume {id}` lets it go on"
+        ));
+    }
     let next = show::next(&entry).map(|firing| firing.to_string());
     line(format!(
         "{id} is {word}; next at {}",

@@ -51,6 +51,9 @@ async fn entries_are_added_listed_paused_run_and_removed() {
         paused.only_line().starts_with("often is paused"),
         "{paused:?}"
     );
+    let replaced = schedule(&space, &add).await;
+    let expected = "often is replaced, and paused; `sapari schedule resume often` lets it go on";
+    assert_eq!(replaced.only_line(), expected);
     let entry = listed(&space, "often").await.expect("listed");
     assert_eq!(
         (&entry["state"], &entry["next"]),

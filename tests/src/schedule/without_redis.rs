@@ -41,7 +41,8 @@ fn of<'a>(shots: &'a Shots, entry: &'a str) -> impl Iterator<Item = i64> + 'a {
 async fn a_killed_scheduler_with_a_state_file_goes_on_where_it_was() {
     let space = Space::new()
         .with("SAPARI_LOG_FORMAT", "json")
-        .without("SAPARI_RESULT_URL");
+        // As the workers beside it have it; nobody is there.
+        .with("SAPARI_RESULT_URL", "redis://127.0.0.1:1");
     let broker = space.broker().await;
     let queue = Role::Render.queue();
     broker.declare(queue).await.expect("declared");
@@ -61,6 +62,9 @@ async fn a_killed_scheduler_with_a_state_file_goes_on_where_it_was() {
     within("its ticks", ticks(3)).await;
     let second = space.start("sapari-scheduler", &args).ended().await;
     second.assert_sentence(64, "is used by another scheduler");
+    let both = [&args[..], &["--result-url", "redis://127.0.0.1:1"]].concat();
+    let both = space.start("sapari-scheduler", &both).ended().await;
+    both.assert_sentence(64, "leave out --result-url");
 
     first.signal(Signal::SIGKILL);
     first.ended().await;

@@ -102,12 +102,10 @@ fn servers(app: &'static str) -> [Arg; 3] {
 }
 
 fn state_file(app: &str) -> Arg {
-    let help = "Keep state in this file instead of Redis, for a single scheduler; whether an earlier run goes on is not known then";
+    let help = "Keep state in this file instead of Redis, for a single scheduler; whether an earlier run goes on is not known then, and a result store that the environment names is not used";
     let arg = Arg::new(STATE_FILE).long(STATE_FILE).value_name("PATH");
     let arg = arg.value_parser(clap::value_parser!(std::path::PathBuf));
-    arg.env(variable(app, STATE_FILE))
-        .conflicts_with(RESULT_URL)
-        .help(help)
+    arg.env(variable(app, STATE_FILE)).help(help)
 }
 
 fn service_name() -> Arg {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use sapari_telemetry as telemetry;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, EXPLAIN, STATE_FILE};
+use super::args::{self, EXPLAIN, RESULT_URL, STATE_FILE};
 use super::exit::{Exit, Failure};
 use super::serve::{self, AT_ONCE, FLUSH_DEADLINE, Health, Places};
 use super::{Process, connect_broker, connect_results, gauges, signals, usage};
@@ -97,11 +98,17 @@ fn run(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
     served
 }
 
-/// The file that stands for Redis, if one is named.
+/// The file that stands for Redis, if one is named. A result store beside it is a contradiction only when both are typed: the
+/// environment is often shared with the workers.
 fn state_file(matches: &ArgMatches) -> Result<Option<Arc<dyn Schedules>>, Failure> {
     let Some(path) = matches.get_one::<PathBuf>(STATE_FILE) else {
         return Ok(None);
     };
+    let is_typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    if is_typed(STATE_FILE) && is_typed(RESULT_URL) {
+        return Err(Exit::Usage
+            .with("--state-file stands in for a result store: leave out --result-url, or it"));
+    }
     let file = StateFile::open(path).map_err(|error| Exit::Usage.because(&error))?;
     Ok(Some(Arc::new(file)))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sapari_runtime::pipeline::Pipeline;
 use sapari_runtime::prelude::*;
-use sapari_services::Media;
+use sapari_services::{Media, StorageError};
 use sapari_tasks::{ExtractAudio, NormalizeImage, StoredImage, StoredRecording, TrimAsset};
 
 use crate::edit::Edit;
@@ -57,13 +57,15 @@ pub async fn normalize_image(
     run(image(), &cx, (media, edit), args).await
 }
 
-/// In the message's scratch directory, which is left if it is tried again.
+/// In the message's scratch directory, which is left if it is tried again. A key that nothing can be stored under is refused before.
 async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
     pipeline: Pipeline<In, Tools, Out>,
     cx: &TaskContext,
     (media, edit): (Media, Edit),
     args: In,
 ) -> TaskResult<Out> {
+    let fits = media.storage.check_key(&edit.to);
+    fits.permanent_when(StorageError::is_permanent)?;
     let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
     let tools = Tools {
         scratch: Arc::clone(&scratch),
@@ -75,4 +77,36 @@ async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
         scratch.leave();
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use sapari_runtime::error::ErrorKind;
+    use sapari_runtime::pipeline::Alone;
+    use sapari_services::{Ffmpeg, Storage};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_stored_under_is_refused_before_the_asset_is_read() {
+        for to_key in ["", "/made.mp4", "../made.mp4", "made//it.mp4"] {
+            let storage = Storage::open("memory://").expect("memory");
+            let media = Media::new(Ffmpeg::in_path(), storage, std::env::temp_dir());
+            let task = TrimAsset {
+                asset_file_uuid: Uuid::nil(),
+                asset_key: "assets/none.mp4".to_owned(),
+                to_key: to_key.to_owned(),
+                from_us: 0,
+                to_us: 1,
+            };
+            let edit = Edit::of(task.asset_file_uuid, (&task.asset_key, to_key)).expect("two keys");
+            let message = Alone::new();
+            let done = run(trim(), &message.cx::<TrimAsset>(), (media, edit), task).await;
+            let error = done.expect_err(to_key);
+            assert_eq!(error.kind(), ErrorKind::Permanent);
+            let said = error.sentence();
+            assert!(said.contains("is not a storage key"), "{to_key}: {said}");
+        }
+    }
 }

@@ -85,12 +85,6 @@ impl Space {
         self
     }
 
-    /// The same without a variable.
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.env.retain(|(key, _)| key != name);
-        self
-    }
-
     /// What its names on the broker start with.
     pub(crate) fn namespace(&self) -> &str {
         self.namespace.as_ref().expect("a test with servers").name()

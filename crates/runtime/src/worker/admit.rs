@@ -311,6 +311,9 @@ fn course_of(
         Standing::Superseded => return Course::Superseded,
         Standing::Finished => return Course::Finished,
     };
+    if starts > 1 {
+        place.underway.note_ran_before();
+    }
     if let Some(outcome) = unwanted {
         return Course::Settle(outcome, Some(place), policy);
     }

@@ -62,7 +62,8 @@ pub(super) async fn conclude(engine: &Engine, reception: &Reception, ending: &En
 async fn forget_steps(engine: &Engine, reception: &Reception, message: &Message, ending: &Ending) {
     let underway = ending.underway();
     let kept = underway.is_some_and(Underway::keeps_steps);
-    let ran_before = reception.redelivered || message.hop() > 0;
+    let ran_before =
+        reception.redelivered || message.hop() > 0 || underway.is_some_and(Underway::ran_before);
     if kept || ran_before {
         let in_depot = underway.map_or(ran_before, |it| it.may_be_in_depot(ran_before));
         let clearing = timeout(TELLING, engine.shelf.clear(&message.id, in_depot));

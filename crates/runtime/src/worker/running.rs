@@ -48,6 +48,8 @@ pub(crate) struct Underway {
     waiting: AtomicBool,
     /// Whether the ledger has its claim.
     claimed: AtomicBool,
+    /// Whether the message had a start before, of which a copy that comes back as it is tells nothing.
+    ran_before: AtomicBool,
     /// Whether outputs of its steps are kept.
     keeps_steps: AtomicBool,
     /// Whether some of them lie in the depot, or may.
@@ -85,6 +87,7 @@ impl Underway {
             handling_until: Mutex::default(),
             waiting: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
+            ran_before: AtomicBool::new(false),
             keeps_steps: AtomicBool::new(false),
             in_depot: AtomicBool::new(false),
             looked: AtomicBool::new(false),
@@ -98,6 +101,15 @@ impl Underway {
     /// The ledger has its claim now, so that it must hear of its end.
     pub(crate) fn note_claimed(&self) {
         self.claimed.store(true, Ordering::Release);
+    }
+
+    /// The ledger knows of a start before this one: what that left must be cleared at the end.
+    pub(crate) fn note_ran_before(&self) {
+        self.ran_before.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn ran_before(&self) -> bool {
+        self.ran_before.load(Ordering::Acquire)
     }
 
     /// Outputs of its steps are kept, so that its end must clear them.

@@ -13,15 +13,6 @@ use super::support::{Ended, INTERVIEW, Space};
 
 const H264: [&str; 4] = ["-c:v", "libx264", "-preset", "ultrafast"];
 
-/// How far apart the ends of pictures and sound may be, in seconds. The last picture of uneven footage is shown until the sound ends, but
-/// its stream ends where it comes: five pictures of a tenth of a second before that.
-fn most_apart(clip: &Path) -> f64 {
-    match clip.file_stem().is_some_and(|stem| stem == "uneven") {
-        true => 0.55,
-        false => 0.25,
-    }
-}
-
 async fn proxy(space: &Space, clip: &Path) -> Ended {
     let clip_file_uuid = Uuid::new_v4();
     let name = clip.file_name().expect("a name").to_string_lossy();
@@ -97,6 +88,7 @@ impl Expected {
             remuxed,
         } = self;
         let made = manifest(&proxy(space, clip).await);
+        // Pictures of uneven footage come up to 0.2 s apart.
         let file = look(&space.object(&made.key));
         let name = clip.display();
         assert_eq!(
@@ -116,7 +108,7 @@ impl Expected {
         assert_eq!(file.audio, has_sound.then(|| "aac".to_owned()), "{name}");
         assert!((file.seconds - seconds).abs() < 0.2, "{name}: {file:?}");
         assert!(
-            file.apart < most_apart(clip) && file.is_upright && file.is_streamable,
+            file.apart < 0.25 && file.is_upright && file.is_streamable,
             "{name}: {file:?}"
         );
         assert_eq!(

@@ -19,6 +19,19 @@ async fn listed(space: &Space, id: &str) -> Option<Value> {
     lines.into_iter().find(|entry| entry["entry"] == id)
 }
 
+#[tokio::test]
+async fn what_replaces_a_paused_entry_is_paused() {
+    let space = Space::new();
+    let add = [
+        "add", "often", "--task", "ping", "--role", "render", "--every", "1h",
+    ];
+    schedule(&space, &add).await;
+    schedule(&space, &["pause", "often"]).await;
+    let replaced = schedule(&space, &add).await;
+    let expected = "often is replaced, and paused; `sapari schedule resume often` lets it go on";
+    assert_eq!(replaced.only_line(), expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_are_added_listed_paused_run_and_removed() {
     let space = Space::new().with("SAPARI_LOG_FORMAT", "json");
@@ -51,9 +64,6 @@ async fn entries_are_added_listed_paused_run_and_removed() {
         paused.only_line().starts_with("often is paused"),
         "{paused:?}"
     );
-    let replaced = schedule(&space, &add).await;
-    let expected = "often is replaced, and paused; `sapari schedule resume often` lets it go on";
-    assert_eq!(replaced.only_line(), expected);
     let entry = listed(&space, "often").await.expect("listed");
     assert_eq!(
         (&entry["state"], &entry["next"]),

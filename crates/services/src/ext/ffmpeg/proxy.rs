@@ -12,11 +12,14 @@ use super::whole::Of;
 use super::{ClipCall, Ffmpeg, MediaError, MediaSource, Probe, filter, version};
 
 /// A key frame every two seconds, so that a player can go to any place at once.
-const VIDEO_CODEC: [&str; 12] = [
+/// No picture is stored out of order: of uneven footage, ffmpeg 5.1 would write a length into the MP4 that leaves the last ones out.
+const VIDEO_CODEC: [&str; 14] = [
     "-c:v",
     "libx264",
     "-preset",
     "veryfast",
+    "-bf",
+    "0",
     "-crf",
     "24",
     "-maxrate",

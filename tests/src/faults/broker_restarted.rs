@@ -29,8 +29,7 @@ async fn broker_killed_loses_neither_what_waits_nor_what_is_delayed_nor_what_run
     broker.kill().await;
     broker.start().await;
     for handle in &naps {
-        // A broker that was killed looks through its files before it answers.
-        handle.output().within(PATIENCE * 2).await.expect("done");
+        handle.output().within(PATIENCE).await.expect("done");
     }
     delayed.output().within(PATIENCE).await.expect("done");
     let notes = ground.notes();

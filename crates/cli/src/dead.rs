@@ -30,8 +30,8 @@ pub(crate) fn run(command: &Dead) -> Result<(), Failure> {
 async fn carry_out(command: &Dead, chosen: &Chosen) -> Result<(), Failure> {
     let broker = connect_to_look(&chosen.servers).await?;
     let done = match command {
-        Dead::List(listed) => list(&letters(&*broker, chosen).await?, listed.json),
-        Dead::Show(_) => show_all(&letters(&*broker, chosen).await?, chosen),
+        Dead::List(listed) => list(&told_letters(&*broker, chosen).await?, listed.json),
+        Dead::Show(_) => show_all(&told_letters(&*broker, chosen).await?, chosen),
         Dead::Replay(_) => replay(&*broker, chosen).await,
         Dead::Drop(_) => drop_for_good(&*broker, chosen).await,
     };
@@ -77,12 +77,30 @@ impl Chosen {
     }
 }
 
-/// Does this with each letter that is chosen, the oldest first, and with no more than the limit allows. Returns how many they were.
+/// How many letters were chosen.
+struct Picked {
+    letters: usize,
+    /// Whether the limit left some.
+    more: bool,
+}
+
+impl Picked {
+    fn tell(&self) {
+        if self.more {
+            note(format_args!(
+                "there are more than {} of these; --limit takes more at once",
+                self.letters
+            ));
+        }
+    }
+}
+
+/// Does this with each letter that is chosen, the oldest first, and with no more than the limit allows.
 async fn with_each(
     broker: &dyn Broker,
     chosen: &Chosen,
     act: &mut (dyn FnMut(&DeadLetter) -> Verdict + Send),
-) -> Result<usize, Failure> {
+) -> Result<Picked, Failure> {
     let queue = chosen.role.queue();
     let depth = broker.depth(queue).await;
     // What dies meanwhile, perhaps of the replay itself, is for the next time.
@@ -102,22 +120,29 @@ async fn with_each(
     let there = usize::try_from(there).unwrap_or(usize::MAX);
     let reviewed = broker.review_dead(queue, there, &mut judge).await;
     reviewed.map_err(|error| unavailable(&error))?;
-    if more {
-        note(format_args!(
-            "there are more than {picked} of these; --limit takes more at once"
-        ));
-    }
-    Ok(picked)
+    Ok(Picked {
+        letters: picked,
+        more,
+    })
 }
 
-async fn letters(broker: &dyn Broker, chosen: &Chosen) -> Result<Vec<DeadLetter>, Failure> {
+async fn told_letters(broker: &dyn Broker, chosen: &Chosen) -> Result<Vec<DeadLetter>, Failure> {
+    let (letters, picked) = letters(broker, chosen).await?;
+    picked.tell();
+    Ok(letters)
+}
+
+async fn letters(
+    broker: &dyn Broker,
+    chosen: &Chosen,
+) -> Result<(Vec<DeadLetter>, Picked), Failure> {
     let mut letters = Vec::new();
     let mut keep = |letter: &DeadLetter| {
         letters.push(letter.clone());
         Verdict::Keep
     };
-    with_each(broker, chosen, &mut keep).await?;
-    Ok(letters)
+    let picked = with_each(broker, chosen, &mut keep).await?;
+    Ok((letters, picked))
 }
 
 fn unavailable(error: &BrokerError) -> Failure {
@@ -186,7 +211,8 @@ fn show(letter: &DeadLetter) -> Result<(), Failure> {
 async fn replay(broker: &dyn Broker, chosen: &Chosen) -> Result<(), Failure> {
     let results = chosen.servers.store.results().await?;
     // Their failures are forgotten first: a worker that finds one would take the message for finished.
-    for letter in letters(broker, chosen).await? {
+    let (letters, _) = letters(broker, chosen).await?;
+    for letter in letters {
         if let Some(id) = letter.task_id().and_then(|id| id.parse().ok()) {
             let forgotten = results.forget(&id).await;
             forgotten.map_err(|error| Exit::Unavailable.because(&error))?;
@@ -201,15 +227,17 @@ async fn replay(broker: &dyn Broker, chosen: &Chosen) -> Result<(), Failure> {
         }
     };
     let picked = with_each(broker, chosen, &mut replay).await?;
-    line(format_args!("{} replayed", picked - hopeless.len()))?;
+    picked.tell();
+    line(format_args!("{} replayed", picked.letters - hopeless.len()))?;
     match hopeless.as_slice() {
-        [] => chosen.found(picked),
+        [] => chosen.found(picked.letters),
         some => Err(Exit::Failed.with(format!("left where they are: {}", some.join("; ")))),
     }
 }
 
 async fn drop_for_good(broker: &dyn Broker, chosen: &Chosen) -> Result<(), Failure> {
     let dropped = with_each(broker, chosen, &mut |_: &DeadLetter| Verdict::Drop).await?;
-    line(format_args!("{dropped} dropped"))?;
-    chosen.found(dropped)
+    dropped.tell();
+    line(format_args!("{} dropped", dropped.letters))?;
+    chosen.found(dropped.letters)
 }

@@ -1,5 +1,7 @@
 //! `sapari task`: everything that is known of one message. Its args are never shown; what it returned only when asked for.
 
+use std::time::Duration;
+
 use sapari_runtime::FailedAttempt;
 use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ledger::{Busy, Cancel, LedgerError, Progress, Sighting, WorkerReport};
@@ -242,10 +244,12 @@ fn word(record: &Record) -> &'static str {
 }
 
 fn record_rows(record: &Record) -> Vec<(&'static str, String)> {
-    let took = (
-        "took",
-        format!("{:.1?}, its last attempt", record.execution_time),
-    );
+    let took = match record.execution_time {
+        // It was not run: its time had passed, or nobody knew it.
+        Duration::ZERO => "no time".to_owned(),
+        time => format!("{time:.1?}, its last attempt"),
+    };
+    let took = ("took", took);
     let Err(failure) = &record.outcome else {
         return vec![took];
     };

@@ -21,7 +21,7 @@ pub const fn hours(n: u64) -> Duration {
     Duration::from_secs(n * 3600)
 }
 
-/// A duration as people type it: `500ms`, `5s`, `2m`, `1h`, `90` (seconds).
+/// A duration as people type it: `500ms`, `5s`, `2m`, `1h`, `7d` (of 24 hours), `90` (seconds).
 ///
 /// # Errors
 /// One sentence with examples.
@@ -35,6 +35,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(not_a_duration(text)),
     };
     let number: f64 = number.parse().map_err(|_| not_a_duration(text))?;
@@ -42,7 +43,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 fn not_a_duration(text: &str) -> String {
-    format!("{text:?} is not a duration; write it like 500ms, 5s, 2m or 1h")
+    format!("{text:?} is not a duration; write it like 500ms, 5s, 2m, 1h or 7d")
 }
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ mod tests {
             ("5s", 5_000),
             ("1.5m", 90_000),
             ("1h", 3_600_000),
+            ("2d", 172_800_000),
             ("90", 90_000),
         ];
         for (text, ms) in table {
@@ -66,7 +68,7 @@ mod tests {
             "s",
             "5 s",
             "-1s",
-            "1d",
+            "1w",
             "1e3",
             "..",
             "99999999999999999999h",

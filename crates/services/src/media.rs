@@ -1,14 +1,17 @@
 //! What the roles that handle media work with: ffmpeg, storage and a place for scratch files, made
 //! from the settings that `--help` lists.
 //!
-//! It knows of the runtime how a process gets its settings, and that a message comes to an end.
+//! It knows of the runtime how a process gets its settings, that a message comes to an end, and that a pipeline may come again.
 
 mod depot;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use depot::MediaDepot;
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
+use sapari_runtime::pipeline::Pipeline;
+use sapari_runtime::prelude::{Task, TaskContext, TaskResult};
 
 use crate::{
     ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, StorageError,
@@ -99,13 +102,36 @@ impl Media {
         in_swept(&self.scratch_root, move |root| Scratch::new(root, &label)).await
     }
 
-    /// The scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it, swept beside as by
-    /// [`Media::scratch`]. What is left in it goes with the message if the role's depot is told the label: see [`Media::depot`].
+    /// Runs a pipeline in the scratch directory of its message, as [`Scratch::of_message`] finds or makes it, swept beside as by
+    /// [`Media::scratch`]; `tools` makes of that what the steps work with. The directory is left for the next attempt if this one fails
+    /// and another is to come; it goes with the message if the role's depot is told the label: see [`Media::depot`].
+    ///
+    /// Dropping it drops the steps that run, as [`Pipeline::run`] does, and removes the directory.
     ///
     /// # Errors
     ///
-    /// [`ScratchError`] if it cannot be made.
-    pub async fn scratch_of(&self, label: &str, id: &str) -> Result<Scratch, ScratchError> {
+    /// That of the pipeline, or that there is no directory.
+    pub async fn run_in_scratch<In: Task, Tools, Out>(
+        &self,
+        label: &str,
+        pipeline: Pipeline<In, Tools, Out>,
+        cx: &TaskContext,
+        args: In,
+        tools: impl FnOnce(Arc<Scratch>) -> Tools,
+    ) -> TaskResult<Out>
+    where
+        Tools: Send + Sync + 'static,
+        Out: Clone + Send + Sync + 'static,
+    {
+        let scratch = Arc::new(self.scratch_of(label, cx.id().as_str()).await?);
+        let done = pipeline.run(cx, tools(Arc::clone(&scratch)), args).await;
+        if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
+            scratch.leave();
+        }
+        done
+    }
+
+    async fn scratch_of(&self, label: &str, id: &str) -> Result<Scratch, ScratchError> {
         let (label, id) = (label.to_owned(), id.to_owned());
         let find = move |root: &Path| Scratch::of_message(root, &label, &id);
         in_swept(&self.scratch_root, find).await

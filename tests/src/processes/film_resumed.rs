@@ -1,15 +1,13 @@
 //! kill -9 of the download worker while yt-dlp fetches the film of a page: what came of it lies there for the next attempt's yt-dlp.
 //!
-//! It deliberately has no yt-dlp, but what one of 2026.10.26 was seen to do: `<output>.part` grows, and is gone on with when it is there.
+//! It deliberately has no yt-dlp, but what one of 2026.10.26 was seen to do: `<output>.part` grows, is gone on with when it is there, and
+//! gets its name only when all that the server announced is there. The worker's gate ends with the worker, and so does the transfer.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use sapari_tasks::{DownloadMedia, Role};
-use uuid::Uuid;
-
-use super::killed::{LEASE, kill};
-use super::support::{INTERVIEW, PATIENCE, Space, until};
+use super::killed::{LEASE, kick_download, kill, until_there};
+use super::support::{INTERVIEW, PATIENCE, Space};
 use crate::web::{Answer, Web};
 
 const YT_DLP: &str = r#"#!/usr/bin/env python3
@@ -26,8 +24,11 @@ ask = urllib.request.Request(urllib.parse.urljoin(sys.argv[end + 1], "/film.mp4"
 if part.tell():
     ask.add_header("Range", f"bytes={part.tell()}-")
 film = opener.open(ask)
+whole = part.tell() + film.length
 while some := film.read1(65536):
     part.write(some)
+if part.tell() < whole:
+    sys.exit("broken off")
 os.rename(path + ".part", path)
 print(f"FILE:{path}")
 "#;
@@ -47,28 +48,12 @@ async fn kill_9_under_yt_dlp_and_only_the_rest_of_the_film_is_fetched() {
     let web = Web::serving(&[("/watch", page), ("/film.mp4", Answer::Half(film.clone()))]).await;
     let space = Space::new().with("SAPARI_FETCH_ALLOW", "127.0.0.1");
     let broker = space.broker().await;
-    for role in [Role::Download, Role::Proxy, Role::Analysis] {
-        broker.declare(role.queue()).await.expect("declared");
-    }
-    let task = DownloadMedia {
-        project_uuid: Uuid::new_v4(),
-        clip_file_uuid: Uuid::new_v4(),
-        url: web.url("/watch"),
-        clip_key: "clips/interview.mp4".to_owned(),
-        export_uuid: None,
-    };
-    let handle = space.tasks(&broker).await.kick(task).await.expect("kicked");
+    let handle = kick_download(&space, &broker, web.url("/watch")).await;
 
     let program = program(&space);
     let flags = [&LEASE[..], &["--yt-dlp", &program]].concat();
     let worker = space.start("sapari-download", &flags);
-    let came = || {
-        let files = space.files("scratch");
-        let part = files.iter().find(|name| name.ends_with("page.mp4.part"));
-        let part = part.and_then(|name| space.path("scratch").join(name).metadata().ok());
-        part.is_some_and(|part| part.len() == half as u64)
-    };
-    until("the first half", came).await;
+    until_there(&space, "page.mp4.part", half).await;
     kill(worker).await;
 
     let _worker = space.start("sapari-download", &flags);

@@ -1,6 +1,8 @@
 //! kill -9 of the proxy worker and of the download worker: what was made is not made again, and of what was being fetched only the rest is.
 
 use nix::sys::signal::Signal;
+use sapari_runtime::broker::Broker;
+use sapari_runtime::handle::Handle;
 use sapari_runtime::ledger::Ledger;
 use sapari_runtime::message::MessageId;
 use sapari_tasks::{DownloadMedia, MakeProxy, Role};
@@ -22,6 +24,36 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) async fn kill(worker: Process) {
     worker.signal(Signal::SIGKILL);
     assert_eq!(worker.ended().await.code, None, "killed");
+}
+
+/// Kicks the download of what lies there; the queues of all that follows on it are made.
+pub(super) async fn kick_download(
+    space: &Space,
+    broker: &Arc<dyn Broker>,
+    url: String,
+) -> Handle<DownloadMedia> {
+    for role in [Role::Download, Role::Proxy, Role::Analysis] {
+        broker.declare(role.queue()).await.expect("declared");
+    }
+    let task = DownloadMedia {
+        project_uuid: Uuid::new_v4(),
+        clip_file_uuid: Uuid::new_v4(),
+        url,
+        clip_key: "clips/interview.mp4".to_owned(),
+        export_uuid: None,
+    };
+    space.tasks(broker).await.kick(task).await.expect("kicked")
+}
+
+/// Waits until a scratch file whose name ends so has just so many bytes.
+pub(super) async fn until_there(space: &Space, name: &str, bytes: usize) {
+    let there = || {
+        let files = space.files("scratch");
+        let file = files.iter().find(|file| file.ends_with(name));
+        let meta = file.and_then(|file| space.path("scratch").join(file).metadata().ok());
+        meta.is_some_and(|meta| meta.len() == bytes as u64)
+    };
+    until("the first half", there).await;
 }
 
 /// Looks until these steps of the message are kept, and returns all that are.
@@ -107,26 +139,10 @@ async fn kill_9_during_fetch_media_and_only_the_rest_is_fetched() {
         .with("SAPARI_FETCH_STALL", "10m")
         .with("SAPARI_YT_DLP", "off");
     let broker = space.broker().await;
-    for role in [Role::Download, Role::Proxy, Role::Analysis] {
-        broker.declare(role.queue()).await.expect("declared");
-    }
-    let task = DownloadMedia {
-        project_uuid: Uuid::new_v4(),
-        clip_file_uuid: Uuid::new_v4(),
-        url: web.url("/clip.mp4"),
-        clip_key: "clips/interview.mp4".to_owned(),
-        export_uuid: None,
-    };
-    let handle = space.tasks(&broker).await.kick(task).await.expect("kicked");
+    let handle = kick_download(&space, &broker, web.url("/clip.mp4")).await;
 
     let worker = space.start("sapari-download", &LEASE);
-    let came = || {
-        let files = space.files("scratch");
-        let part = files.iter().find(|name| name.ends_with(".fetching"));
-        let part = part.and_then(|name| space.path("scratch").join(name).metadata().ok());
-        part.is_some_and(|part| part.len() == half as u64)
-    };
-    until("the first half", came).await;
+    until_there(&space, ".fetching", half).await;
     kill(worker).await;
 
     let worker = space.start("sapari-download", &LEASE);

@@ -63,7 +63,7 @@ pub(crate) struct Add {
     /// Every so often, like 5m
     #[arg(long, value_name = "DURATION")]
     pub(crate) every: Option<String>,
-    /// Once, like 2027-01-31T08:00:00Z
+    /// Once, like 2027-01-31T08:00:00Z; a fraction of a second is cut off
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<Tick>,
     /// The args: a JSON object for names, a JSON list for positions; refused when the task could not read them, unless --role is given

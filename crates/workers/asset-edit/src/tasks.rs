@@ -1,7 +1,5 @@
 //! The handlers of the asset-edit role.
 
-use std::sync::Arc;
-
 use sapari_runtime::pipeline::Pipeline;
 use sapari_runtime::prelude::*;
 use sapari_services::{Media, StorageError};
@@ -57,7 +55,7 @@ pub async fn normalize_image(
     run(image(), &cx, (media, edit), args).await
 }
 
-/// In the message's scratch directory, which is left if it is tried again. A key that nothing can be stored under is refused before.
+/// In the message's scratch directory. A key that nothing can be stored under is refused before.
 async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
     pipeline: Pipeline<In, Tools, Out>,
     cx: &TaskContext,
@@ -66,17 +64,14 @@ async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
 ) -> TaskResult<Out> {
     let fits = media.storage.check_key(&edit.to);
     fits.permanent_when(StorageError::is_permanent)?;
-    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
-    let tools = Tools {
-        scratch: Arc::clone(&scratch),
-        media,
+    let tools = |scratch| Tools {
+        scratch,
+        media: media.clone(),
         edit,
     };
-    let done = pipeline.run(cx, tools, args).await;
-    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
-        scratch.leave();
-    }
-    done
+    media
+        .run_in_scratch(SCRATCH, pipeline, cx, args, tools)
+        .await
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! The handlers of the download role.
 
-use std::sync::Arc;
-
 use sapari_runtime::message::MessageId;
 use sapari_runtime::prelude::*;
-use sapari_services::{Media, Scratch};
 use sapari_tasks::{
     AnalyzeProject, ClipArtifacts, DownloadMedia, Downloaded, MakeProxy, ProcessClipArtifacts,
 };
@@ -26,19 +23,17 @@ pub async fn download_media(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<Downloaded> {
-    let scratch = scratch(&sources.media, FETCHED, &cx).await?;
-    let tools = Tools {
-        scratch: Arc::clone(&scratch),
-        sources,
-    };
+    let media = sources.media.clone();
+    let tools = |scratch| Tools { scratch, sources };
     let next = ProcessClipArtifacts {
         project_uuid: args.project_uuid,
         clip_file_uuid: args.clip_file_uuid,
         clip_key: args.clip_key.clone(),
         export_uuid: args.export_uuid,
     };
-    let done = download().run(&cx, tools, args).await;
-    let stored = leaving(&scratch, &cx, done)?;
+    let stored = media
+        .run_in_scratch(FETCHED, download(), &cx, args, tools)
+        .await?;
     Ok(Downloaded {
         artifacts_task_id: Some(kick(&cx, next.clip_file_uuid, next).await?),
         ..stored
@@ -52,13 +47,14 @@ pub async fn process_clip_artifacts(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<ClipArtifacts> {
-    let scratch = scratch(&sources.media, ARTIFACTS, &cx).await?;
-    let tools = artifacts::Tools {
-        scratch: Arc::clone(&scratch),
-        media: sources.media,
+    let media = sources.media;
+    let tools = |scratch| artifacts::Tools {
+        scratch,
+        media: media.clone(),
     };
-    let done = artifacts().run(&cx, tools, args.clone()).await;
-    let found = leaving(&scratch, &cx, done)?;
+    let found = media
+        .run_in_scratch(ARTIFACTS, artifacts(), &cx, args.clone(), tools)
+        .await?;
     let clip = args.clip_file_uuid;
     let proxy = MakeProxy {
         project_uuid: args.project_uuid,
@@ -82,19 +78,6 @@ pub async fn process_clip_artifacts(
         analysis_task_id,
         ..found
     })
-}
-
-/// The directory of the message, with what the attempt before this one left in it.
-async fn scratch(media: &Media, label: &str, cx: &TaskContext) -> TaskResult<Arc<Scratch>> {
-    Ok(Arc::new(media.scratch_of(label, cx.id().as_str()).await?))
-}
-
-/// What came of the pipeline; its files are left if it is tried again.
-fn leaving<T>(scratch: &Scratch, cx: &TaskContext, done: TaskResult<T>) -> TaskResult<T> {
-    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
-        scratch.leave();
-    }
-    done
 }
 
 /// Under an id made of the clip's and the task's: a second attempt kicks the same work, and has the same result.

@@ -1,7 +1,5 @@
 //! The handlers of the proxy role.
 
-use std::sync::Arc;
-
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
 use sapari_tasks::{MakeProxy, ProxyManifest};
@@ -18,14 +16,11 @@ pub async fn make_proxy(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ProxyManifest> {
-    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
-    let tools = Tools {
-        scratch: Arc::clone(&scratch),
-        media,
+    let tools = |scratch| Tools {
+        scratch,
+        media: media.clone(),
     };
-    let done = proxy().run(&cx, tools, args).await;
-    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
-        scratch.leave();
-    }
-    done
+    media
+        .run_in_scratch(SCRATCH, proxy(), &cx, args, tools)
+        .await
 }

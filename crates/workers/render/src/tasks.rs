@@ -1,7 +1,5 @@
 //! The handlers of the render role.
 
-use std::sync::Arc;
-
 use sapari_runtime::pipeline::Pipeline;
 use sapari_runtime::prelude::*;
 use sapari_services::Media;
@@ -56,15 +54,12 @@ async fn run<In: Task + Clone>(
     (media, order): (Media, Order),
     args: In,
 ) -> TaskResult<Stored> {
-    let scratch = Arc::new(media.scratch_of(SCRATCH, cx.id().as_str()).await?);
-    let tools = Tools {
-        scratch: Arc::clone(&scratch),
-        media,
+    let tools = |scratch| Tools {
+        scratch,
+        media: media.clone(),
         order,
     };
-    let done = pipeline.run(cx, tools, args).await;
-    if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
-        scratch.leave();
-    }
-    done
+    media
+        .run_in_scratch(SCRATCH, pipeline, cx, args, tools)
+        .await
 }

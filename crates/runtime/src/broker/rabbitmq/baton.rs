@@ -194,6 +194,9 @@ impl Baton for RabbitBaton {
         };
         let (exchange, key) = (letter.exchange.clone(), letter.key.clone());
         let properties = properties.with_headers(headers);
+        // All that is due with this one comes as far as here first: nothing has been written yet that would wake the client library, the
+        // kernel and the broker, and take the processor from those behind it.
+        tokio::task::yield_now().await;
         let confirmed = async {
             let written =
                 channel.basic_publish(exchange, key, options, &letter.parcel.body, properties);

@@ -70,22 +70,27 @@ async fn frames_that_an_avi_stores_in_another_order() {
     ffmpeg.make_proxy(call(&cancel), job, |_| {}).await.unwrap();
     assert_frames(&proxy, 178, 8.0).await;
     assert_together(&proxy, 7).await;
-    let keep = [(0, 3500), (5500, 8000)].map(|(from, to)| Segment {
-        from: Duration::from_millis(from),
-        to: Duration::from_millis(to),
+    kept(&source, &[(0, 3500), (5500, 8000)], &cut).await;
+    assert_together(&cut, 5).await;
+}
+
+/// Cuts these stretches of milliseconds out, and joins them.
+async fn kept(source: &MediaSource, stretches: &[(u64, u64)], to: &Path) {
+    let (ffmpeg, cancel) = (ffmpeg().await, CancellationToken::new());
+    let probe = ffmpeg.probe(call(&cancel), source).await.unwrap();
+    let keep = stretches.iter().map(|(from, to)| Segment {
+        from: Duration::from_millis(*from),
+        to: Duration::from_millis(*to),
     });
     let job = CutJob {
-        source: &source,
+        source,
         probe: &probe,
-        keep: &keep,
-        to: &cut,
+        keep: &keep.collect::<Vec<_>>(),
+        to,
         look: Look::default(),
     };
-    ffmpeg
-        .render_cuts(call(&cancel), job, |_| {})
-        .await
-        .unwrap();
-    assert_together(&cut, 5).await;
+    let cut = ffmpeg.render_cuts(call(&cancel), job, |_| {});
+    cut.await.unwrap();
 }
 
 /// Fails unless there are so many frames, each shown after the one before, over so many seconds.
@@ -134,31 +139,14 @@ async fn tones_in(file: &Path) -> Vec<f64> {
 
 #[tokio::test]
 async fn flash_and_tone_stay_together() {
-    let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
-    let (from, to) = (
-        scratch.path("flashes.mp4").unwrap(),
-        scratch.path("cut.mp4").unwrap(),
-    );
+    let scratch = scratch();
+    let path = |name| scratch.path(name).unwrap();
+    let (from, to) = (path("flashes.mp4"), path("cut.mp4"));
     flashes(&from).await;
-    let source = MediaSource::File(from);
-    let probe = ffmpeg.probe(call(&cancel), &source).await.unwrap();
     // Odd times, so that every join falls between frames; each piece holds one flash and the
     // last three.
-    let keep = [(0, 613), (1777, 2457), (3891, 4333), (5659, 8519)].map(|(from, to)| Segment {
-        from: Duration::from_millis(from),
-        to: Duration::from_millis(to),
-    });
-    let job = CutJob {
-        source: &source,
-        probe: &probe,
-        keep: &keep,
-        to: &to,
-        look: Look::default(),
-    };
-    ffmpeg
-        .render_cuts(call(&cancel), job, |_| {})
-        .await
-        .unwrap();
+    let stretches = [(0, 613), (1777, 2457), (3891, 4333), (5659, 8519)];
+    kept(&MediaSource::File(from), &stretches, &to).await;
 
     // The tone of the first second is missing in the source, its flash has no black before it.
     assert_together(&to, 5).await;

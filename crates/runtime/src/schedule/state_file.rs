@@ -93,6 +93,8 @@ impl StateFile {
     /// # Errors
     /// [`BadStateFile`]: another process uses it, it cannot be read or written, or is none of ours.
     pub fn open(path: &Path) -> Result<Self, BadStateFile> {
+        // Not under the name of a link to it: that would have another lock, and the first write would take the link's place.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let place = || path.display().to_string();
         let bad = |source: BoxError| BadStateFile::Unusable {
             path: place(),
@@ -448,9 +450,15 @@ mod tests {
             let mode = std::fs::metadata(file).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+        let link = place();
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        let error = StateFile::open(&link).err().expect("refused");
+        assert!(matches!(error, BadStateFile::InUse { .. }), "{error:?}");
         drop(first);
-        StateFile::open(&path).expect("it is free");
+        StateFile::open(&link).expect("it is free");
+        assert!(link.is_symlink(), "it leads to the file still");
         tidy(&path);
+        tidy(&link);
     }
 
     #[test]

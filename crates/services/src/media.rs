@@ -1,7 +1,7 @@
 //! What the roles that handle media work with: ffmpeg, storage and a place for scratch files, made
 //! from the settings that `--help` lists.
 //!
-//! It knows of the runtime how a process gets its settings, that a message comes to an end, and that a pipeline may come again.
+//! It knows of the runtime how a process gets its settings, and that a message comes to an end.
 
 mod depot;
 
@@ -10,8 +10,6 @@ use std::sync::Arc;
 
 pub use depot::MediaDepot;
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
-use sapari_runtime::pipeline::Pipeline;
-use sapari_runtime::prelude::{Task, TaskContext, TaskResult};
 
 use crate::{
     ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, StorageError,
@@ -102,30 +100,28 @@ impl Media {
         in_swept(&self.scratch_root, move |root| Scratch::new(root, &label)).await
     }
 
-    /// Runs a pipeline in the scratch directory of its message, as [`Scratch::of_message`] finds or makes it, swept beside as by
-    /// [`Media::scratch`]; `tools` makes of that what the steps work with. The directory is left for the next attempt if this one fails
-    /// and another is to come; it goes with the message if the role's depot is told the label: see [`Media::depot`].
+    /// Does `work` in the scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it, swept beside as by
+    /// [`Media::scratch`]. After a failure of which `comes_again` says so it is left for the next attempt; it goes with the message if
+    /// the role's depot is told the label: see [`Media::depot`].
     ///
-    /// Dropping it drops the steps that run, as [`Pipeline::run`] does, and removes the directory.
+    /// Dropping it drops the work, and the directory with it.
     ///
     /// # Errors
     ///
-    /// That of the pipeline, or that there is no directory.
-    pub async fn run_in_scratch<In: Task, Tools, Out>(
+    /// That of the work, or that there is no directory.
+    pub async fn in_scratch_of<T, E, Work>(
         &self,
-        label: &str,
-        pipeline: Pipeline<In, Tools, Out>,
-        cx: &TaskContext,
-        args: In,
-        tools: impl FnOnce(Arc<Scratch>) -> Tools,
-    ) -> TaskResult<Out>
+        (label, id): (&str, &str),
+        comes_again: impl FnOnce(&E) -> bool,
+        work: impl FnOnce(Arc<Scratch>) -> Work,
+    ) -> Result<T, E>
     where
-        Tools: Send + Sync + 'static,
-        Out: Clone + Send + Sync + 'static,
+        E: From<ScratchError>,
+        Work: Future<Output = Result<T, E>>,
     {
-        let scratch = Arc::new(self.scratch_of(label, cx.id().as_str()).await?);
-        let done = pipeline.run(cx, tools(Arc::clone(&scratch)), args).await;
-        if done.as_ref().is_err_and(|error| cx.comes_again(error)) {
+        let scratch = Arc::new(self.scratch_of(label, id).await?);
+        let done = work(Arc::clone(&scratch)).await;
+        if done.as_ref().is_err_and(comes_again) {
             scratch.leave();
         }
         done

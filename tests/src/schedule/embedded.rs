@@ -13,7 +13,7 @@ use sapari_runtime::upkeep::TAKEN_UP_WITHIN;
 use sapari_runtime::vitals::Vitals;
 use tokio::task::LocalSet;
 
-use super::world::{T, World, every_second, fired};
+use super::world::{ELSEWHERE, T, World, every_second, fired};
 
 #[tokio::test(start_paused = true)]
 async fn while_an_earlier_run_goes_on_ticks_are_skipped_or_the_last_one_waits() {
@@ -60,6 +60,28 @@ async fn entries_come_pause_and_go_while_it_runs() {
             running.stop().await;
             // Heard within half a second, whatever it was.
             assert_eq!(fired(&gallery), [3, 4, 5, 9, 10]);
+        })
+        .await;
+}
+
+/// Those that are due with the first tick of a queue do not wait until it is made.
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_made_before_anything_is_due_there() {
+    LocalSet::new()
+        .run_until(async {
+            let (world, _gallery) = World::new().await;
+            // Always due, so that nothing but a pause between two ticks is left for it.
+            let running = world.start(every_second(), None);
+            world.until(2).await;
+            let queue = ELSEWHERE.name();
+            let entry = format!(r#"{{"task":"ping","queue":"{queue}","every":"1h"}}"#);
+            let ledger = world.results.ledger();
+            assert!(world.broker.depth(ELSEWHERE).await.is_err());
+            ledger.add_entry("later", &entry).await.expect("answers");
+            world.until(5).await;
+            let depth = world.broker.depth(ELSEWHERE).await.expect("it is there");
+            assert_eq!(depth.ready.iter().sum::<u64>(), 0, "and empty");
+            running.stop().await;
         })
         .await;
 }

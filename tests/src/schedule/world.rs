@@ -109,8 +109,12 @@ impl Running {
     }
 }
 
+/// A queue that nobody has made.
+pub(super) const ELSEWHERE: Queue = Queue::named("elsewhere");
+
 pub(super) fn find(name: &str) -> Option<Queue> {
-    (name == Ping::QUEUE.name()).then_some(Ping::QUEUE)
+    let mut queues = [Ping::QUEUE, ELSEWHERE].into_iter();
+    queues.find(|queue| queue.name() == name)
 }
 
 pub(super) fn every_second() -> Timetable {

@@ -56,6 +56,8 @@ pub(super) struct Lead<'a> {
     planner: Planner,
     /// Queues that are there.
     declared: BTreeSet<Queue>,
+    /// Queues that entries fire into, as long as nobody has looked whether they are there.
+    wanted: BTreeSet<Queue>,
     /// Queues that the broker refuses to make.
     refused: BTreeSet<Queue>,
     /// The added entries as they are written, by id.
@@ -78,6 +80,7 @@ impl<'a> Lead<'a> {
             number,
             planner: Planner::new(),
             declared: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             refused: BTreeSet::new(),
             added: BTreeMap::new(),
             version: 0,
@@ -176,6 +179,7 @@ impl<'a> Lead<'a> {
         }
         self.version = written.version;
         self.settle(begun).await?;
+        self.wanted = self.planner.queues();
         self.clear_away().await
     }
 
@@ -252,7 +256,20 @@ impl<'a> Lead<'a> {
             let written = book.written().await?;
             self.hear(written, &BTreeMap::new()).await?;
         }
-        Ok(())
+        self.declare_ahead().await
+    }
+
+    /// Makes one of the queues before it is needed, unless something is due soon. To make one takes as long as firing hundreds of ticks,
+    /// and those that are due with the first of a queue would wait for it.
+    async fn declare_ahead(&mut self) -> Result<(), Ended> {
+        self.wanted.retain(|queue| !self.declared.contains(queue));
+        if self.next() < Instant::now() + BEAT / 2 {
+            return Ok(());
+        }
+        match self.wanted.pop_first() {
+            Some(queue) => self.declare(queue).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Somebody must hear why nothing is fired after a clock was wrong. A day's worth and more is not waited for.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, Missed};
 use super::when::Tick;
+use crate::queue::Queue;
 
 /// How late a tick may be fired without counting as missed: more than it takes another scheduler to take over. What is exactly so late
 /// is on time.
@@ -191,6 +192,13 @@ impl Planner {
     /// The ids of all entries.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
+    }
+
+    /// The queues that entries fire into.
+    #[must_use]
+    pub fn queues(&self) -> BTreeSet<Queue> {
+        let queues = self.entries.values().map(|planned| planned.entry.queue);
+        queues.collect()
     }
 
     /// An entry, and up to where its ticks are settled.

@@ -64,14 +64,16 @@ async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
 ) -> TaskResult<Out> {
     let fits = media.storage.check_key(&edit.to);
     fits.permanent_when(StorageError::is_permanent)?;
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+        cx.comes_again(error)
+    });
     let tools = |scratch| Tools {
         scratch,
         media: media.clone(),
         edit,
     };
-    media
-        .run_in_scratch(SCRATCH, pipeline, cx, args, tools)
-        .await
+    let work = |scratch| pipeline.run(cx, tools(scratch), args);
+    media.in_scratch_of(message, again, work).await
 }
 
 #[cfg(test)]

@@ -23,17 +23,16 @@ pub async fn download_media(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<Downloaded> {
-    let media = sources.media.clone();
-    let tools = |scratch| Tools { scratch, sources };
     let next = ProcessClipArtifacts {
         project_uuid: args.project_uuid,
         clip_file_uuid: args.clip_file_uuid,
         clip_key: args.clip_key.clone(),
         export_uuid: args.export_uuid,
     };
-    let stored = media
-        .run_in_scratch(FETCHED, download(), &cx, args, tools)
-        .await?;
+    let (message, media) = ((FETCHED, cx.id().as_str()), sources.media.clone());
+    let (pipeline, again) = (download(), |error: &_| cx.comes_again(error));
+    let work = |scratch| pipeline.run(&cx, Tools { scratch, sources }, args);
+    let stored = media.in_scratch_of(message, again, work).await?;
     Ok(Downloaded {
         artifacts_task_id: Some(kick(&cx, next.clip_file_uuid, next).await?),
         ..stored
@@ -47,14 +46,14 @@ pub async fn process_clip_artifacts(
     cx: TaskContext,
     State(sources): State<Sources>,
 ) -> TaskResult<ClipArtifacts> {
-    let media = sources.media;
+    let (message, media) = ((ARTIFACTS, cx.id().as_str()), sources.media);
+    let (pipeline, again) = (artifacts(), |error: &_| cx.comes_again(error));
     let tools = |scratch| artifacts::Tools {
         scratch,
         media: media.clone(),
     };
-    let found = media
-        .run_in_scratch(ARTIFACTS, artifacts(), &cx, args.clone(), tools)
-        .await?;
+    let work = |scratch| pipeline.run(&cx, tools(scratch), args.clone());
+    let found = media.in_scratch_of(message, again, work).await?;
     let clip = args.clip_file_uuid;
     let proxy = MakeProxy {
         project_uuid: args.project_uuid,

@@ -16,11 +16,13 @@ pub async fn make_proxy(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ProxyManifest> {
-    let tools = |scratch| Tools {
-        scratch,
-        media: media.clone(),
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+        cx.comes_again(error)
+    });
+    let (pipeline, media_of_steps) = (proxy(), media.clone());
+    let work = |scratch| {
+        let media = media_of_steps;
+        pipeline.run(&cx, Tools { scratch, media }, args)
     };
-    media
-        .run_in_scratch(SCRATCH, proxy(), &cx, args, tools)
-        .await
+    media.in_scratch_of(message, again, work).await
 }

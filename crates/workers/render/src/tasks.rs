@@ -54,12 +54,14 @@ async fn run<In: Task + Clone>(
     (media, order): (Media, Order),
     args: In,
 ) -> TaskResult<Stored> {
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+        cx.comes_again(error)
+    });
     let tools = |scratch| Tools {
         scratch,
         media: media.clone(),
         order,
     };
-    media
-        .run_in_scratch(SCRATCH, pipeline, cx, args, tools)
-        .await
+    let work = |scratch| pipeline.run(cx, tools(scratch), args);
+    media.in_scratch_of(message, again, work).await
 }

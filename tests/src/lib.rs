@@ -22,6 +22,8 @@ mod processes;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod request;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod servers;

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use crate::request::Request;
 
 /// Between two bytes of a slow answer.
 const NOW_AND_AGAIN: Duration = Duration::from_millis(20);
@@ -123,37 +125,21 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         connections.spawn(async move {
             let mut stream = BufStream::new(stream);
             // A client that goes away ends its connection, and nothing else.
-            while let Ok(Some(asked)) = read(&mut stream).await {
+            while let Ok(Some(request)) = Request::read(&mut stream).await {
+                let asked = Asked {
+                    path: request.path().to_owned(),
+                    authorization: request
+                        .header("authorization")
+                        .unwrap_or_default()
+                        .to_owned(),
+                    body: String::from_utf8_lossy(&request.body).into_owned(),
+                };
                 if !matches!(say(&mut stream, state.answer(asked)).await, Ok(true)) {
                     return;
                 }
             }
         });
     }
-}
-
-async fn read(stream: &mut BufStream<TcpStream>) -> std::io::Result<Option<Asked>> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await? == 0 {
-            return Ok(None);
-        }
-    }
-    let header = |name: &str| {
-        let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
-        let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
-    };
-    let length = header("content-length")
-        .parse()
-        .expect("the client knows how long its body is");
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    Ok(Some(Asked {
-        path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
-        authorization: header("authorization"),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    }))
 }
 
 /// Whether the connection goes on.

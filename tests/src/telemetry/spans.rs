@@ -7,9 +7,11 @@ use sapari_telemetry::framework::{self, Parenting, PipelineSpan, PublishSpan, St
 use sapari_telemetry::testing::Collector;
 use sapari_telemetry::tree::{Attributes, TreeStyle};
 use sapari_telemetry::{
-    AttrValue, Carrier, SpanRecord, SpanStatus, current_trace_id, ext_span, mark_failed,
+    Carrier, SpanStatus, current_trace_id, ext_span, mark_failed,
     service_span, sse_span, trace_id_of,
 };
+
+use super::{only, text};
 
 const KICK: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const KICK_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -17,18 +19,6 @@ const KICK_SPAN: &str = "00f067aa0ba902b7";
 
 fn carrier(traceparent: &'static str) -> Carrier {
     Carrier::from_lookup(|key| (key == "traceparent").then_some(traceparent))
-}
-
-fn only(collector: &Collector) -> SpanRecord {
-    let mut spans = collector.spans();
-    assert_eq!(spans.len(), 1, "{spans:?}");
-    spans.remove(0)
-}
-
-fn text(span: &SpanRecord, key: &str) -> String {
-    span.attribute(key)
-        .map(AttrValue::to_string)
-        .unwrap_or_default()
 }
 
 /// Everything, so that a field too many is seen as well.

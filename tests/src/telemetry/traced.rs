@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sapari_telemetry::testing::Collector;
 use sapari_telemetry::tree::TreeStyle;
-use sapari_telemetry::{AttrValue, SpanRecord, SpanStatus, Traced, ext_span, mark_failed_with};
+use sapari_telemetry::{AttrValue, SpanStatus, Traced, ext_span, mark_failed_with};
+
+use super::{only, text};
 
 #[derive(Debug)]
 struct Refused;
@@ -14,18 +16,6 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the card was refused")
     }
-}
-
-fn only(collector: &Collector) -> SpanRecord {
-    let mut spans = collector.spans();
-    assert_eq!(spans.len(), 1, "{spans:?}");
-    spans.remove(0)
-}
-
-fn text(span: &SpanRecord, key: &str) -> String {
-    span.attribute(key)
-        .map(AttrValue::to_string)
-        .unwrap_or_default()
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A receiver of OTLP over http/protobuf, small: no TLS, traces kept and metrics thrown away. It can refuse, or be slow.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,12 +13,13 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span as OtlpSpan, span};
 use prost::Message;
 use sapari_telemetry::{AttrValue, SpanKind, SpanLink, SpanRecord, SpanStatus};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::within;
+use crate::request::Request;
 
 /// How a request is answered.
 #[derive(Debug, Clone, Copy)]
@@ -106,8 +108,8 @@ async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>, how: An
         connections.spawn(async move {
             let mut stream = BufStream::new(stream);
             // An exporter that goes away ends its connection, and nothing else.
-            while let Ok(Some(request)) = read(&mut stream).await {
-                keep(request, &sender);
+            while let Ok(Some(request)) = Request::read(&mut stream).await {
+                keep(&request, &sender);
                 let Answer::Status(status) = how else {
                     std::future::pending().await
                 };
@@ -119,37 +121,6 @@ async fn accept(listener: TcpListener, sender: watch::Sender<Vec<Span>>, how: An
     }
 }
 
-struct Request {
-    path: String,
-    authorization: Option<String>,
-    encoding: Option<String>,
-    body: Vec<u8>,
-}
-
-async fn read(stream: &mut BufStream<TcpStream>) -> std::io::Result<Option<Request>> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await? == 0 {
-            return Ok(None);
-        }
-    }
-    let header = |name: &str| {
-        let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
-        let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_owned())
-    };
-    let length = header("content-length").and_then(|length| length.parse().ok());
-    let length = length.expect("an exporter says how long its request is");
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    Ok(Some(Request {
-        path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
-        authorization: header("authorization"),
-        encoding: header("content-encoding"),
-        body,
-    }))
-}
-
 async fn answer(stream: &mut BufStream<TcpStream>, status: u16) -> std::io::Result<()> {
     let head = format!(
         "HTTP/1.1 {status} Answer\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n"
@@ -158,19 +129,21 @@ async fn answer(stream: &mut BufStream<TcpStream>, status: u16) -> std::io::Resu
     stream.flush().await
 }
 
-fn keep(request: Request, sender: &watch::Sender<Vec<Span>>) {
-    if request.path != "/v1/traces" {
+fn keep(request: &Request, sender: &watch::Sender<Vec<Span>>) {
+    if request.path() != "/v1/traces" {
         return;
     }
-    let body = match request.encoding.as_deref() {
-        Some("gzip") => unzipped(&request.body),
-        _ => request.body,
+    let header = |name| request.header(name).map(str::to_owned);
+    let (authorization, encoding) = (header("authorization"), header("content-encoding"));
+    let body = match encoding.as_deref() {
+        Some("gzip") => Cow::Owned(unzipped(&request.body)),
+        _ => Cow::Borrowed(&*request.body),
     };
-    let traces = ExportTraceServiceRequest::decode(body.as_slice()).expect("protobuf");
+    let traces = ExportTraceServiceRequest::decode(&*body).expect("protobuf");
     let spans = traces.resource_spans.into_iter().flat_map(of_resource);
     let spans = spans.map(|span| Span {
-        authorization: request.authorization.clone(),
-        encoding: request.encoding.clone(),
+        authorization: authorization.clone(),
+        encoding: encoding.clone(),
         ..span
     });
     sender.send_modify(|all| all.extend(spans));

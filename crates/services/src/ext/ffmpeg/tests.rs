@@ -55,6 +55,28 @@ async fn make(args: &[&str], to: &Path) {
     run.run(&CancellationToken::new(), |_| {}).await.unwrap();
 }
 
+/// Keeps these stretches of a recording, one after the other, as they come.
+async fn cut(source: &MediaSource, keep: &[Segment], to: &Path) -> Result<(), MediaError> {
+    let (ffmpeg, cancel) = (ffmpeg().await, CancellationToken::new());
+    let probe = ffmpeg.probe(call(&cancel), source).await?;
+    let job = CutJob {
+        source,
+        probe: &probe,
+        keep,
+        to,
+        look: Look::default(),
+    };
+    ffmpeg.render_cuts(call(&cancel), job, |_| {}).await
+}
+
+/// Of a recording, from one millisecond to another.
+fn stretch((from, to): (u64, u64)) -> Segment {
+    Segment {
+        from: Duration::from_millis(from),
+        to: Duration::from_millis(to),
+    }
+}
+
 /// The durations of the first video and audio stream, in seconds.
 async fn stream_seconds(file: &Path) -> (f64, f64) {
     let mut found = [0.0; 2];

@@ -183,17 +183,7 @@ async fn a_video_cut_off_in_the_middle_is_not_rendered_short() {
         from: Duration::ZERO,
         to: probe.duration,
     }];
-    let job = CutJob {
-        source: &source,
-        probe: &probe,
-        keep: &keep,
-        to: &to,
-        look: Look::default(),
-    };
-    let error = ffmpeg
-        .render_cuts(call(&cancel), job, |_| {})
-        .await
-        .unwrap_err();
+    let error = cut(&source, &keep, &to).await.unwrap_err();
     assert!(
         error.is_permanent() && error.to_string().contains("cut off"),
         "{error}"

@@ -158,25 +158,11 @@ async fn the_sample_is_cut_in_sync() {
 async fn many_cuts_stay_in_sync_and_go_through_a_file() {
     let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
     let probe = ffmpeg.probe(call(&cancel), &interview()).await.unwrap();
-    let slice = |n: u64| Segment {
-        from: Duration::from_millis(n * 120 + 7),
-        to: Duration::from_millis(n * 120 + 87),
-    };
+    let slice = |n: u64| stretch((n * 120 + 7, n * 120 + 87));
     let keep: Vec<_> = (0..200).map(slice).collect();
     assert!(filter::graph(&probe, &keep, &Look::default()).text.len() > render::MAX_GRAPH_ARG);
     let to = scratch.path("many.mp4").unwrap();
-    let source = interview();
-    let job = CutJob {
-        source: &source,
-        probe: &probe,
-        keep: &keep,
-        to: &to,
-        look: Look::default(),
-    };
-    ffmpeg
-        .render_cuts(call(&cancel), job, |_| {})
-        .await
-        .unwrap();
+    cut(&interview(), &keep, &to).await.unwrap();
     let (video, audio) = stream_seconds(&to).await;
     assert!(
         (video - 16.0).abs() < 0.1 && (audio - 16.0).abs() < 0.1,
@@ -209,24 +195,9 @@ async fn one_kind_of_stream_is_enough() {
     for (name, args) in inputs {
         let path = scratch.path(name).unwrap();
         make(args, &path).await;
-        let source = MediaSource::File(path);
-        let probe = ffmpeg.probe(call(&cancel), &source).await.unwrap();
-        let keep = [(0, 1), (2, 3)].map(|(from, to)| Segment {
-            from: Duration::from_secs(from),
-            to: Duration::from_secs(to),
-        });
+        let keep = [(0, 1000), (2000, 3000)].map(stretch);
         let to = scratch.path("out.mp4").unwrap();
-        let job = CutJob {
-            source: &source,
-            probe: &probe,
-            keep: &keep,
-            to: &to,
-            look: Look::default(),
-        };
-        ffmpeg
-            .render_cuts(call(&cancel), job, |_| {})
-            .await
-            .unwrap();
+        cut(&MediaSource::File(path), &keep, &to).await.unwrap();
         let out = ffmpeg
             .probe(call(&cancel), &MediaSource::File(to))
             .await
@@ -240,30 +211,15 @@ async fn one_kind_of_stream_is_enough() {
 
 #[tokio::test]
 async fn nothing_to_keep_is_refused() {
-    let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
-    let source = interview();
-    let probe = ffmpeg.probe(call(&cancel), &source).await.unwrap();
-    let segment = |from, to| Segment {
-        from: Duration::from_secs(from),
-        to: Duration::from_secs(to),
-    };
+    let scratch = scratch();
     let to = scratch.path("out.mp4").unwrap();
     for keep in [
-        vec![],
-        vec![segment(3, 4), segment(1, 2)],
-        vec![segment(1, 3), segment(2, 4)],
+        &[][..],
+        &[(3000, 4000), (1000, 2000)],
+        &[(1000, 3000), (2000, 4000)],
     ] {
-        let job = CutJob {
-            source: &source,
-            probe: &probe,
-            keep: &keep,
-            to: &to,
-            look: Look::default(),
-        };
-        let error = ffmpeg
-            .render_cuts(call(&cancel), job, |_| {})
-            .await
-            .unwrap_err();
+        let keep: Vec<_> = keep.iter().copied().map(stretch).collect();
+        let error = cut(&interview(), &keep, &to).await.unwrap_err();
         assert!(matches!(error, MediaError::Unsupported { .. }), "{error}");
     }
     assert!(!to.exists());

@@ -1,7 +1,6 @@
 //! Whether sound and picture are still together after cutting: not the lengths, the contents.
 
 use super::*;
-use crate::cuts::Segment;
 
 /// A frame at 25 per second: closer, a picture cannot be.
 const FRAME: f64 = 0.04;
@@ -39,7 +38,7 @@ async fn moments(file: &Path, option: &str, filter: &str, key: &str) -> Vec<f64>
 async fn frames_that_an_avi_stores_in_another_order() {
     let (ffmpeg, scratch, cancel) = (ffmpeg().await, scratch(), CancellationToken::new());
     let path = |name| scratch.path(name).unwrap();
-    let (from, proxy, cut) = (path("from.avi"), path("proxy.mp4"), path("cut.mp4"));
+    let (from, proxy, to) = (path("from.avi"), path("proxy.mp4"), path("cut.mp4"));
     let picture = "color=black:s=64x64:r=25:d=8,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.2)',\
                    select='not(between(mod(n,100),30,40))'";
     let sound = "sine=f=1000:d=8,volume='lt(mod(t,1),0.2)':eval=frame";
@@ -70,27 +69,9 @@ async fn frames_that_an_avi_stores_in_another_order() {
     ffmpeg.make_proxy(call(&cancel), job, |_| {}).await.unwrap();
     assert_frames(&proxy, 178, 8.0).await;
     assert_together(&proxy, 7).await;
-    kept(&source, &[(0, 3500), (5500, 8000)], &cut).await;
-    assert_together(&cut, 5).await;
-}
-
-/// Cuts these stretches of milliseconds out, and joins them.
-async fn kept(source: &MediaSource, stretches: &[(u64, u64)], to: &Path) {
-    let (ffmpeg, cancel) = (ffmpeg().await, CancellationToken::new());
-    let probe = ffmpeg.probe(call(&cancel), source).await.unwrap();
-    let keep = stretches.iter().map(|(from, to)| Segment {
-        from: Duration::from_millis(*from),
-        to: Duration::from_millis(*to),
-    });
-    let job = CutJob {
-        source,
-        probe: &probe,
-        keep: &keep.collect::<Vec<_>>(),
-        to,
-        look: Look::default(),
-    };
-    let cut = ffmpeg.render_cuts(call(&cancel), job, |_| {});
-    cut.await.unwrap();
+    let keep = [(0, 3500), (5500, 8000)].map(stretch);
+    cut(&source, &keep, &to).await.unwrap();
+    assert_together(&to, 5).await;
 }
 
 /// Fails unless there are so many frames, each shown after the one before, over so many seconds.
@@ -145,8 +126,8 @@ async fn flash_and_tone_stay_together() {
     flashes(&from).await;
     // Odd times, so that every join falls between frames; each piece holds one flash and the
     // last three.
-    let stretches = [(0, 613), (1777, 2457), (3891, 4333), (5659, 8519)];
-    kept(&MediaSource::File(from), &stretches, &to).await;
+    let keep = [(0, 613), (1777, 2457), (3891, 4333), (5659, 8519)].map(stretch);
+    cut(&MediaSource::File(from), &keep, &to).await.unwrap();
 
     // The tone of the first second is missing in the source, its flash has no black before it.
     assert_together(&to, 5).await;

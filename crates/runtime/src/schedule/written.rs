@@ -273,7 +273,7 @@ mod tests {
                 "there is no queue \"z\"",
             ),
             (
-                r#"{"task":"t","queue":"q","every":"1d"}"#,
+                r#"{"task":"t","queue":"q","every":"1w"}"#,
                 "write it like 500ms",
             ),
             (

@@ -7,8 +7,8 @@ use sapari_telemetry::framework::{self, Parenting, PipelineSpan, PublishSpan, St
 use sapari_telemetry::testing::Collector;
 use sapari_telemetry::tree::{Attributes, TreeStyle};
 use sapari_telemetry::{
-    Carrier, SpanStatus, current_trace_id, ext_span, mark_failed,
-    service_span, sse_span, trace_id_of,
+    Carrier, SpanStatus, current_trace_id, ext_span, mark_failed, service_span, sse_span,
+    trace_id_of,
 };
 
 use super::{only, text};

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::*;
+use crate::cuts::Segment;
 use crate::process::ChildProcess;
 use crate::scratch::Scratch;
 

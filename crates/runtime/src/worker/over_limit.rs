@@ -161,8 +161,9 @@ async fn fetch_from(engine: &Engine, room: Room, share: usize) -> Result<(), Bro
         return Ok(());
     }
     while waiting(engine) < share && takes(engine) {
+        let asked = engine.rooms.asked();
         let Some(first) = engine.servers.broker.take_aside(room).await? else {
-            if engine.rooms.found_nothing(room) {
+            if engine.rooms.found_nothing(room, asked) {
                 tell(engine.ledger.empty_room(room)).await;
             }
             return Ok(());

@@ -29,12 +29,32 @@ struct Known {
     rooms: BTreeMap<Room, State>,
     /// Those that were looked into without a reason, once.
     suspected: HashSet<Room>,
+    /// How often it was said so far that a room holds something.
+    news: u64,
+}
+
+/// The moment at which somebody asks what is in a room: an answer says nothing of what was put in after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    news: u64,
+}
+
+impl Known {
+    /// A room holds something.
+    fn hears_of(&mut self, room: Room) -> &mut State {
+        self.news += 1;
+        let state = self.rooms.entry(room).or_default();
+        (state.open, state.news) = (true, self.news);
+        state
+    }
 }
 
 #[derive(Default)]
 struct State {
     /// Something was put in or found, or the ledger says so: what comes now goes behind it.
     open: bool,
+    /// Which news it was that said so last.
+    news: u64,
     /// This worker put something in since it last found nothing: it vouches for it to the others.
     filled: bool,
     /// How many are on their way in.
@@ -52,9 +72,8 @@ impl Entering {
     /// It is in; true when nobody was told before that the room holds something.
     pub(super) fn has_entered(&self) -> bool {
         let mut known = self.rooms.lock();
-        let state = known.rooms.entry(self.room).or_default();
-        let is_news = !state.filled;
-        (state.open, state.filled) = (true, true);
+        let state = known.hears_of(self.room);
+        let is_news = !std::mem::replace(&mut state.filled, true);
         drop(known);
         self.rooms.stir();
         is_news
@@ -94,7 +113,7 @@ impl Rooms {
     pub(super) fn learn(&self, rooms: &BTreeSet<Room>) {
         let mut known = self.lock();
         for room in rooms {
-            known.rooms.entry(*room).or_default().open = true;
+            known.hears_of(*room);
         }
         drop(known);
         self.stir();
@@ -115,12 +134,22 @@ impl Rooms {
         self.lock().rooms.entry(room).or_default().open = true;
     }
 
-    /// Nothing was found in it; true when somebody may think otherwise. What is on its way in may be there a moment later.
-    pub(super) fn found_nothing(&self, room: Room) -> bool {
+    /// Somebody asks now what is in a room.
+    pub(super) fn asked(&self) -> Asked {
+        let news = self.lock().news;
+        Asked { news }
+    }
+
+    /// Nothing was in it when somebody asked; true when somebody may think otherwise. What is on its way in may be there a moment later,
+    /// and what came in since is there: the answer may have been under way for longer than it took.
+    pub(super) fn found_nothing(&self, room: Room, asked: Asked) -> bool {
         let mut known = self.lock();
         let Some(state) = known.rooms.get_mut(&room) else {
             return false;
         };
+        if state.news > asked.news {
+            return false;
+        }
         let was_open = std::mem::take(&mut state.open);
         state.filled = false;
         if state.entering == 0 {
@@ -185,16 +214,34 @@ mod tests {
         let rooms = Arc::new(Rooms::default());
         let entering = rooms.enter(room("a"));
         assert!(rooms.is_open(room("a")) && !rooms.is_open(room("b")));
-        assert!(!rooms.found_nothing(room("a")), "nobody else knows of it");
+        let nothing = |name| rooms.found_nothing(room(name), rooms.asked());
+        assert!(!nothing("a"), "nobody else knows of it");
         assert!(rooms.is_open(room("a")), "it is still on its way");
         assert!(entering.has_entered() && !entering.has_entered());
         drop(entering);
         assert_eq!(rooms.filled(), [room("a")].into());
-        assert!(rooms.found_nothing(room("a")));
+        assert!(nothing("a"));
         assert!(!rooms.is_open(room("a")) && rooms.filled().is_empty());
 
         drop(rooms.enter(room("a")));
         assert!(!rooms.is_open(room("a")), "it did not get in");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_in_while_it_was_asked_is_not_forgotten() {
+        let rooms = Arc::new(Rooms::default());
+        rooms.learn(&[room("a")].into());
+        let asked = rooms.asked();
+        assert!(rooms.enter(room("a")).has_entered());
+        assert!(!rooms.found_nothing(room("a"), asked));
+        assert!(rooms.is_open(room("a")), "an old answer");
+        assert_eq!(rooms.filled(), [room("a")].into());
+
+        let asked = rooms.asked();
+        rooms.learn(&[room("a")].into());
+        assert!(!rooms.found_nothing(room("a"), asked));
+        assert!(rooms.found_nothing(room("a"), rooms.asked()));
+        assert!(rooms.to_take_from().0.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -205,7 +252,7 @@ mod tests {
         rooms.suspect(room("b"));
         assert!(!rooms.is_open(room("b")), "it is only looked into");
         assert_eq!(rooms.to_take_from().0.len(), 2);
-        assert!(!rooms.found_nothing(room("b")));
+        assert!(!rooms.found_nothing(room("b"), rooms.asked()));
         rooms.suspect(room("b"));
         assert_eq!(
             rooms.to_take_from().0,

@@ -5,11 +5,12 @@ mod args;
 mod show;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sapari_runtime::client::Tasks;
 use sapari_runtime::host::{Exit, Failure};
 use sapari_runtime::ledger::{Ledger, LedgerError, Written};
-use sapari_runtime::schedule::{Clock, Entry, WrittenEntry};
+use sapari_runtime::schedule::{Clock, Entry, Tick, WrittenEntry};
 use sapari_tasks::{Role, find, find_queue};
 
 pub(crate) use args::Schedule;
@@ -91,7 +92,9 @@ fn written(arguments: &Add) -> Result<WrittenEntry, Failure> {
     let entry = arguments.written(queue.name());
     let meant = entry.entry(&arguments.id, find_queue);
     let meant = meant.map_err(|error| Exit::Usage.because(&error))?;
-    if show::next(&meant).is_none() {
+    // Jitter would have it fired later than now, and the scheduler takes it for over.
+    let passed = |at| at < Tick::before(SystemTime::now());
+    if show::next(&meant).is_none() || arguments.at.is_some_and(passed) {
         return Err(Exit::Usage.with("its time has passed; `sapari kick` kicks a task at once"));
     }
     Ok(entry)
@@ -167,8 +170,9 @@ fn nobody(id: &str) -> Failure {
     ))
 }
 
+/// As it is written. An added one with the id of one of the timetable is left out by the scheduler.
 fn text_of<'a>(written: &'a Written, id: &str) -> Option<&'a String> {
-    written.added.get(id).or_else(|| written.posted.get(id))
+    written.posted.get(id).or_else(|| written.added.get(id))
 }
 
 fn entry_of(written: &Written, id: &str) -> Result<Entry, Failure> {

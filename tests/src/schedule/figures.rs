@@ -23,6 +23,7 @@ async fn add_late(ledger: &dyn Ledger) -> i64 {
     let known = Known {
         last: Tick::at(last),
         of: entry.when().fingerprint(),
+        waits: false,
     };
     let lead = ledger.take_lead("a test", std::time::Duration::from_secs(1));
     let lead = lead.await.expect("answers");

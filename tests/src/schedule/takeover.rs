@@ -102,6 +102,29 @@ async fn a_key_that_was_taken_for_a_message_that_never_left_holds_up_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_the_ticks_that_wait_the_last_is_fired_when_the_run_ends_while_nobody_leads() {
+    LocalSet::new()
+        .run_until(async {
+            // One that waits for long enough to count as missed otherwise; and several.
+            for (period, stopped, ended, expected) in [(60, 125, 155, 120), (5, 22, 23, 25)] {
+                let timetable = || every(period, Overlap::QueueOne);
+                let (world, gallery) = World::new().await;
+                let first = world.start(timetable(), None);
+                world.until(stopped).await;
+                first.stop().await;
+                let run = i64::try_from(period).expect("small");
+                world.ends(run).await;
+                world.until(ended + 3).await;
+                let second = world.start(timetable(), None);
+                world.until(ended + 4).await;
+                second.stop().await;
+                assert_eq!(fired(&gallery), [run, expected], "every {period} s");
+            }
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_that_waits_for_an_earlier_run_is_not_missed_while_nobody_leads() {
     LocalSet::new()
         .run_until(async {

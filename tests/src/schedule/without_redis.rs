@@ -25,6 +25,7 @@ async fn prepare(path: &Path) {
     let known = Known {
         last: Tick::at(now() / 1000 - 3 * 3600),
         of: entry.when().fingerprint(),
+        waits: false,
     };
     let lead = file.take_lead("before", std::time::Duration::ZERO).await;
     let settled = [("seldom".to_owned(), known)];

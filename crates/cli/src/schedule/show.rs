@@ -177,6 +177,7 @@ mod tests {
         let known = Known {
             last: Tick::at(60),
             of: 0,
+            waits: false,
         };
         let settled = [(text("often"), known)].into();
         let lines = table(&rows(&written, &settled));

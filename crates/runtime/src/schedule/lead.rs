@@ -159,6 +159,7 @@ impl<'a> Lead<'a> {
             let before = self.planner.get(id).map(|(entry, last)| Known {
                 last,
                 of: entry.when.fingerprint(),
+                waits: false,
             });
             self.added.insert(id.clone(), json.clone());
             match self.scheduler.added_entry(id, json) {
@@ -361,10 +362,14 @@ impl<'a> Lead<'a> {
                 Fired::Settled(due) => {
                     let of = due.entry.when.fingerprint();
                     let last = due.last;
-                    settled.push((due.entry.id.clone(), Known { last, of }));
+                    let waits = false;
+                    settled.push((due.entry.id.clone(), Known { last, of, waits }));
                     done.push(due);
                 }
-                Fired::Waits(due) => self.planner.waits(due.entry.id(), now),
+                Fired::Waits(due) => {
+                    let id = due.entry.id();
+                    settled.extend(self.planner.waits(id, now).map(|it| (id.to_owned(), it)));
+                }
                 Fired::Refused(due, arrived) => {
                     for tick in arrived {
                         self.planner.arrived(due.entry.id(), tick);

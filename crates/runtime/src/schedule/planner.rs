@@ -36,6 +36,8 @@ pub struct Known {
     pub last: Tick,
     /// The fingerprint of when it was due.
     pub of: u64,
+    /// Whether a tick after it waits for an earlier run to end: it does so under the next leader, too.
+    pub waits: bool,
 }
 
 /// Ticks of one entry that are to be settled now.
@@ -103,14 +105,17 @@ impl Planner {
         let of = entry.when.fingerprint();
         let here = Tick::at(now.div_euclid(1000));
         let counts = |known: &Known| known.of == of && known.last <= here.forward(FAR_AHEAD);
-        let (last, begun) = match known.filter(counts) {
-            Some(known) => (known.last, None),
+        let known = known.filter(counts);
+        let begun = match known {
+            Some(_) => None,
             // Its old last tick may lie ahead, where clocks were wrong; that is no reason to wait for it.
-            None => {
-                let last = begins(&entry, here);
-                (last, Some(Known { last, of }))
-            }
+            None => Some(Known {
+                last: begins(&entry, here),
+                of,
+                waits: false,
+            }),
         };
+        let counts_from = known.or(begun).expect("one of the two");
         let id = entry.id.clone();
         let before = self.take_out(&id);
         let before = before.filter(|it| begun.is_none() && it.entry.when.fingerprint() == of);
@@ -119,10 +124,10 @@ impl Planner {
         }
         let planned = Planned {
             entry: Arc::new(entry),
-            last,
+            last: counts_from.last,
             paused: before.as_ref().is_some_and(|it| it.paused),
             not_before: before.as_ref().and_then(|it| it.not_before),
-            waits: before.is_some_and(|it| it.waits),
+            waits: before.map_or(counts_from.waits, |it| it.waits),
             next: None,
             at: None,
         };
@@ -251,13 +256,19 @@ impl Planner {
         }
     }
 
-    /// The entry's earlier run goes on: it is looked at again in a moment, and then its last tick counts.
-    pub fn waits(&mut self, id: &str, now: i64) {
-        if let Some(planned) = self.entries.get_mut(id) {
-            planned.waits = true;
-            planned.not_before = Some(now + LOOK_AGAIN);
-            self.look_later(id);
-        }
+    /// The entry's earlier run goes on: it is looked at again in a moment, and then its last tick counts. Gives what is to be written
+    /// down of it, if that is new.
+    pub fn waits(&mut self, id: &str, now: i64) -> Option<Known> {
+        let planned = self.entries.get_mut(id)?;
+        let is_new = !std::mem::replace(&mut planned.waits, true);
+        planned.not_before = Some(now + LOOK_AGAIN);
+        let known = Known {
+            last: planned.last,
+            of: planned.entry.when.fingerprint(),
+            waits: true,
+        };
+        self.look_later(id);
+        is_new.then_some(known)
     }
 
     /// The broker did not take all of it: it is looked at again in a moment.

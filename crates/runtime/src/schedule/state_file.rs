@@ -27,6 +27,9 @@ struct State {
     version: u64,
     /// By entry: the last settled tick, and of which times it is.
     settled: BTreeMap<String, (i64, u64)>,
+    /// Of which of these a tick waits for an earlier run.
+    #[serde(default)]
+    waiting: BTreeSet<String>,
     added: BTreeMap<String, String>,
     paused: BTreeSet<String>,
 }
@@ -80,6 +83,7 @@ impl State {
         if was_there {
             self.added.remove(id);
             self.settled.remove(id);
+            self.waiting.remove(id);
             self.paused.remove(id);
             self.version += 1;
         }
@@ -262,12 +266,15 @@ impl Schedules for StateFile {
         number: u64,
         settled: &[(String, Known)],
     ) -> Result<bool, LedgerError> {
-        let stored = |(id, known): &(String, Known)| (id.clone(), (known.last.seconds(), known.of));
-        let stored: Vec<_> = settled.iter().map(stored).collect();
         let settling = self.write(|state| {
             let mine = state.leads == number;
-            if mine {
-                state.settled.extend(stored);
+            for (id, known) in settled.iter().filter(|_| mine) {
+                let stored = (known.last.seconds(), known.of);
+                state.settled.insert(id.clone(), stored);
+                match known.waits {
+                    true => state.waiting.insert(id.clone()),
+                    false => state.waiting.remove(id),
+                };
             }
             mine
         });
@@ -275,11 +282,14 @@ impl Schedules for StateFile {
     }
 
     async fn settled_ticks(&self) -> Result<BTreeMap<String, Known>, LedgerError> {
+        let State {
+            settled, waiting, ..
+        } = &self.book().state;
         let known = |(id, (last, of)): (&String, &(i64, u64))| {
-            let (last, of) = (Tick::at(*last), *of);
-            (id.clone(), Known { last, of })
+            let (last, of, waits) = (Tick::at(*last), *of, waiting.contains(id));
+            (id.clone(), Known { last, of, waits })
         };
-        Ok(self.book().state.settled.iter().map(known).collect())
+        Ok(settled.iter().map(known).collect())
     }
 
     async fn add_entry(&self, id: &str, entry: &str) -> Result<(), LedgerError> {
@@ -343,6 +353,7 @@ mod tests {
         Known {
             last: Tick::at(last),
             of: u64::MAX,
+            waits: false,
         }
     }
 
@@ -352,14 +363,18 @@ mod tests {
         let lease = Duration::from_secs(5);
         let before = StateFile::open(&path).expect("a new file");
         let number = before.take_lead("a", lease).await.expect("written");
-        let ticks = [("e".to_owned(), known(7))];
+        let waits = Known {
+            waits: true,
+            ..known(7)
+        };
+        let ticks = [("e".to_owned(), waits)];
         assert!(before.settle_ticks(number, &ticks).await.expect("written"));
         before.add_entry("x", "{}").await.expect("written");
         before.pause_entry("e", true).await.expect("written");
         drop(before);
         let after = StateFile::open(&path).expect("the same file");
         let settled = after.settled_ticks().await.expect("read");
-        assert_eq!(settled.get("e"), Some(&known(7)));
+        assert_eq!(settled.get("e"), Some(&waits));
         let written = after.written().await.expect("read");
         assert!(written.added.contains_key("x") && written.paused.contains("e"));
         assert!(after.take_lead("b", lease).await.expect("written") > number);

@@ -20,6 +20,7 @@ fn known(last: i64) -> Known {
     Known {
         last: Tick::at(last),
         of: 7,
+        waits: false,
     }
 }
 
@@ -72,7 +73,12 @@ async fn only_the_last_lead_settles_ticks(ledger: &dyn Ledger) {
     assert!(!ledger.settle_ticks(old, &late).await.expect("answers"));
     assert_eq!(ours().await, (Some(10), Some(-20)), "refused whole");
     let next = [(a.clone(), known(11))];
-    assert!(ledger.settle_ticks(new, &next).await.expect("answers"));
+    for waits in [true, false] {
+        let of_a = next.clone().map(|(id, it)| (id, Known { waits, ..it }));
+        assert!(ledger.settle_ticks(new, &of_a).await.expect("answers"));
+        let all = ledger.settled_ticks().await.expect("answers");
+        assert_eq!(all.get(&a).map(|it| it.waits), Some(waits));
+    }
     assert!(ledger.settle_ticks(new, &[]).await.expect("answers"));
     assert_eq!(ours().await, (Some(11), Some(-20)));
     ledger.give_up_lead(new).await.expect("answers");

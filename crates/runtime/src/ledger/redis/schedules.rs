@@ -65,16 +65,21 @@ impl RedisLedger {
     }
 }
 
-/// As it is stored: the tick, and of which times it is.
+/// What stands behind an entry of which a tick waits.
+const WAITS: &str = "waits";
+
+/// As it is stored: the tick, of which times it is, and whether another one waits.
 fn stored(known: &Known) -> String {
-    format!("{} {:x}", known.last.seconds(), known.of)
+    let waits = if known.waits { " waits" } else { "" };
+    format!("{} {:x}{waits}", known.last.seconds(), known.of)
 }
 
 fn read(text: &str) -> Option<Known> {
-    let (last, of) = text.split_once(' ')?;
+    let mut parts = text.split(' ');
     Some(Known {
-        last: Tick::at(last.parse().ok()?),
-        of: u64::from_str_radix(of, 16).ok()?,
+        last: Tick::at(parts.next()?.parse().ok()?),
+        of: u64::from_str_radix(parts.next()?, 16).ok()?,
+        waits: parts.next() == Some(WAITS),
     })
 }
 
@@ -225,8 +230,10 @@ mod tests {
     fn what_is_stored_of_a_tick_reads_as_it_was_meant() {
         for (last, of) in [(0, 0), (-5, 7), (1_800_000_000, u64::MAX)] {
             let last = Tick::at(last);
-            let known = Known { last, of };
-            assert_eq!(read(&stored(&known)), Some(known));
+            for waits in [false, true] {
+                let known = Known { last, of, waits };
+                assert_eq!(read(&stored(&known)), Some(known));
+            }
         }
         for text in ["", "1", "x 1", "1 x"] {
             assert_eq!(read(text), None, "{text:?}");

@@ -18,6 +18,7 @@ fn known(entry: &Entry, last: i64) -> Option<Known> {
     Some(Known {
         last: Tick::at(last),
         of: entry.when.fingerprint(),
+        waits: false,
     })
 }
 
@@ -304,10 +305,13 @@ fn what_has_arrived_is_settled_and_neither_fired_nor_missed() {
 fn what_waits_or_has_arrived_is_known_after_an_entry_is_written_anew_for_the_same_times() {
     let mut planner = since_t(entry(seconds(10)));
     planner.arrived("e", Tick::at(T + 10));
-    planner.waits("e", T * 1000);
+    let waits = planner.waits("e", T * 1000).expect("it is new");
+    assert!(waits.waits && waits.last == Tick::at(T));
+    assert_eq!(planner.waits("e", T * 1000), None, "it is written down");
     let last = planner.get("e").map(|(entry, last)| Known {
         last,
         of: entry.when.fingerprint(),
+        waits: false,
     });
     planner.put(entry(seconds(10)), last, T * 1000);
     assert!(planner.has_arrived());

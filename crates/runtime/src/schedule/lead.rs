@@ -417,7 +417,7 @@ impl<'a> Lead<'a> {
     }
 
     fn note(&self) {
-        let (next, entries) = (self.planner.next(), self.planner.len());
+        let (next, entries) = (self.planner.earliest(), self.planner.len());
         self.scheduler.note_lead(self.number, next, entries);
     }
 }

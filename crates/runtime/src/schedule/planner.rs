@@ -75,6 +75,8 @@ pub struct Planner {
     agenda: BTreeSet<(i64, String)>,
     /// Ticks that are not settled although their messages are in the broker, by entry; none of an entry that is not there.
     arrived: BTreeMap<String, BTreeSet<Tick>>,
+    /// Entries of which something was not taken. They are looked at again later than they are due.
+    refused: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,7 @@ impl Planner {
     }
 
     fn take_out(&mut self, id: &str) -> Option<Planned> {
+        self.refused.remove(id);
         let planned = self.entries.remove(id)?;
         if let Some(at) = planned.at {
             self.agenda.remove(&(at, id.to_owned()));
@@ -246,6 +249,7 @@ impl Planner {
             planned.waits = false;
             planned.not_before = None;
             let last = planned.last;
+            self.refused.remove(id);
             self.look_later(id);
             if let Some(arrived) = self.arrived.get_mut(id) {
                 arrived.retain(|tick| *tick > last);
@@ -261,6 +265,7 @@ impl Planner {
     pub fn waits(&mut self, id: &str, now: i64) -> Option<Known> {
         let planned = self.entries.get_mut(id)?;
         let is_new = !std::mem::replace(&mut planned.waits, true);
+        self.refused.remove(id);
         planned.not_before = Some(now + LOOK_AGAIN);
         let known = Known {
             last: planned.last,
@@ -275,14 +280,24 @@ impl Planner {
     pub fn refused(&mut self, id: &str, now: i64) {
         if let Some(planned) = self.entries.get_mut(id) {
             planned.not_before = Some(now + LOOK_AGAIN);
+            self.refused.insert(id.to_owned());
             self.look_later(id);
         }
     }
 
-    /// When the next one is due, in milliseconds since 1970.
+    /// When to look again, in milliseconds since 1970.
     #[must_use]
     pub fn next(&self) -> Option<i64> {
         self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// When the earliest tick is or was due, in milliseconds since 1970, also of entries that are refused. One that waits for an earlier
+    /// run is not late.
+    #[must_use]
+    pub fn earliest(&self) -> Option<i64> {
+        let refused = self.refused.iter().filter_map(|id| self.entries.get(id));
+        let due = refused.filter_map(Planned::due_at);
+        due.chain(self.next()).min()
     }
 
     /// How many entries have a last tick that lies well ahead of `now`: clocks were wrong, now or then.
@@ -317,13 +332,15 @@ fn begins(entry: &Entry, here: Tick) -> Tick {
 }
 
 impl Planned {
-    fn next_look(&self) -> Option<i64> {
-        if self.is_held() {
-            return None;
-        }
-        let next = self.next?;
+    /// When its next tick is due.
+    fn due_at(&self) -> Option<i64> {
+        let next = self.next.filter(|_| !self.is_held())?;
         let at = next.seconds().saturating_mul(1000);
-        let at = at.saturating_add(self.offset());
+        Some(at.saturating_add(self.offset()))
+    }
+
+    fn next_look(&self) -> Option<i64> {
+        let at = self.due_at()?;
         Some(self.not_before.map_or(at, |until| until.max(at)))
     }
 

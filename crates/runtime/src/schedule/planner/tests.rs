@@ -302,6 +302,27 @@ fn what_has_arrived_is_settled_and_neither_fired_nor_missed() {
 }
 
 #[test]
+fn what_is_refused_is_looked_at_later_and_stays_overdue() {
+    let mut planner = since_t(entry(seconds(10)));
+    let due = (T + 10) * 1000;
+    assert_eq!(planner.earliest(), Some(due));
+    planner.refused("e", due + 90_000);
+    assert_eq!(
+        (planner.next(), planner.earliest()),
+        (Some(due + 91_000), Some(due))
+    );
+    planner.waits("e", due + 91_000);
+    assert_eq!(
+        planner.earliest(),
+        planner.next(),
+        "it is not late, it waits"
+    );
+    planner.refused("e", due + 92_000);
+    planner.settled("e", Tick::at(T + 100));
+    assert_eq!(planner.earliest(), Some((T + 110) * 1000));
+}
+
+#[test]
 fn what_waits_or_has_arrived_is_known_after_an_entry_is_written_anew_for_the_same_times() {
     let mut planner = since_t(entry(seconds(10)));
     planner.arrived("e", Tick::at(T + 10));

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::client::Tasks;
-use crate::error::{ErrorKind, TaskError};
+use crate::error::TaskError;
 use crate::job::Job;
 use crate::ledger::Progress;
 use crate::message::{Labels, MessageId};
+use crate::middleware::retry;
 use crate::pipeline::Shelf;
 use crate::worker::running::Underway;
 
@@ -129,15 +130,12 @@ impl TaskContext {
         self.job.is_last_attempt()
     }
 
-    /// Whether this attempt's failure with `error` is followed by another one that this worker may run: what it would have use for
-    /// can be left lying. A worker that goes away has no other one.
+    /// Whether another attempt comes after this one, if it ends now: with `error`, or dropped. What that one would have use for can be
+    /// left lying. A message that is handed back comes again whatever the error is; one that was cancelled does not.
     #[must_use]
-    pub fn comes_again(&self, error: &TaskError) -> bool {
-        let heals = matches!(
-            error.kind(),
-            ErrorKind::Retryable | ErrorKind::RetryAfter(_)
-        );
-        heals && !self.is_last_attempt() && !self.stop().is_cancelled()
+    pub fn comes_again(&self, error: Option<&TaskError>) -> bool {
+        let kind = error.map(TaskError::kind);
+        retry::comes_again(self.job.stop.reason(), kind, self.is_last_attempt())
     }
 
     /// What travelled beside the args.

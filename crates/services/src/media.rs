@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub use depot::MediaDepot;
 use sapari_runtime::host::{Check, Dependencies, LoadError, Setting, Settings};
+use scopeguard::{ScopeGuard, guard};
 
 use crate::{
     ClipCall, Ffmpeg, MediaError, MediaSource, Probe, Scratch, ScratchError, Storage, StorageError,
@@ -101,10 +102,12 @@ impl Media {
     }
 
     /// Does `work` in the scratch directory of the message `id`, as [`Scratch::of_message`] finds or makes it, swept beside as by
-    /// [`Media::scratch`]. After a failure of which `comes_again` says so it is left for the next attempt; it goes with the message if
-    /// the role's depot is told the label: see [`Media::depot`].
+    /// [`Media::scratch`]. What failed, or was dropped before it ended, leaves it for the next attempt if `comes_again` says that there
+    /// is one, asked with the error, or with none. It goes with the message if the role's depot is told the label: see [`Media::depot`].
     ///
-    /// Dropping it drops the work, and the directory with it.
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the work first.
     ///
     /// # Errors
     ///
@@ -112,7 +115,7 @@ impl Media {
     pub async fn in_scratch_of<T, E, Work>(
         &self,
         (label, id): (&str, &str),
-        comes_again: impl FnOnce(&E) -> bool,
+        comes_again: impl Fn(Option<&E>) -> bool,
         work: impl FnOnce(Arc<Scratch>) -> Work,
     ) -> Result<T, E>
     where
@@ -120,10 +123,15 @@ impl Media {
         Work: Future<Output = Result<T, E>>,
     {
         let scratch = Arc::new(self.scratch_of(label, id).await?);
+        let leave_if = |again: bool| {
+            if again {
+                scratch.leave();
+            }
+        };
+        let if_dropped = guard((), |()| leave_if(comes_again(None)));
         let done = work(Arc::clone(&scratch)).await;
-        if done.as_ref().is_err_and(comes_again) {
-            scratch.leave();
-        }
+        ScopeGuard::into_inner(if_dropped);
+        leave_if(done.as_ref().is_err_and(|error| comes_again(Some(error))));
         done
     }
 

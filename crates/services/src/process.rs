@@ -21,7 +21,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sapari_leash::Limits;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, Interest};
+use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -290,8 +291,8 @@ struct Running {
     // Dropped before `child`: dropping the child may reap it, and its number is then not ours.
     group: Group,
     child: Child,
-    /// Closed, it ends the group.
-    _leash: Option<ChildStdin>,
+    /// Closed, it ends the group; broken, the leash is gone.
+    leash: Option<Sender>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
 }
@@ -305,7 +306,7 @@ impl Running {
         Ok(Self {
             group: Group::led_by(Pid::from_raw(leader)),
             // Taken: who waits for a child closes its stdin.
-            _leash: child.stdin.take(),
+            leash: child.stdin.take().map(held).transpose()?,
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,
@@ -343,6 +344,11 @@ impl Running {
                 let _ = tokio::time::timeout(grace, work).await;
                 Err(Stop::Cancelled)
             }
+            // Killed by itself it has not ended its group, and nobody would before the program's own end.
+            () = lost(self.leash.as_ref()) => {
+                self.group.send(Signal::SIGKILL);
+                work.await
+            }
         }
     }
 
@@ -351,6 +357,20 @@ impl Running {
         // No await in between: the guard is never armed after the number went back.
         self.group.leader_was_reaped();
         Ok(status)
+    }
+}
+
+/// Async, so that its breaking is heard of.
+fn held(stdin: ChildStdin) -> io::Result<Sender> {
+    Sender::from_owned_fd(stdin.into_owned_fd()?)
+}
+
+/// Resolves when the leash is gone.
+async fn lost(leash: Option<&Sender>) {
+    match leash {
+        // An error would say that there is no way to know.
+        Some(leash) if leash.ready(Interest::ERROR).await.is_ok() => {}
+        _ => std::future::pending().await,
     }
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use uuid::Uuid;
 
 /// What is kept of a project's clip, and what is done to that. All times are those of the clip as it was uploaded: whoever cuts
 /// moves them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EditList {
     /// The project.
     pub project_uuid: Uuid,
@@ -27,6 +29,7 @@ pub struct EditList {
 
 /// A stretch of the clip that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Kept {
     /// Where it begins, in microseconds.
     pub from_us: u64,
@@ -36,6 +39,7 @@ pub struct Kept {
 
 /// A stretch of the clip whose sound is not to be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Muted {
     /// Where it begins, in microseconds.
     pub from_us: u64,
@@ -45,6 +49,7 @@ pub struct Muted {
 
 /// A line of text for a stretch of the clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Caption {
     /// Where it appears, in microseconds.
     pub from_us: u64,
@@ -54,7 +59,62 @@ pub struct Caption {
     pub text: String,
 }
 
+/// Why an edit list cannot be followed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EditListFault {
+    /// It is no JSON, or says something that nobody would follow.
+    #[error("the edit list {key} cannot be read: {source}")]
+    Unreadable {
+        /// Where it lies.
+        key: String,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// It was put there for another project.
+    #[error("the edit list {key} is that of the project {of}: store the one of this project there")]
+    OfAnother {
+        /// Where it lies.
+        key: String,
+        /// Whose it is.
+        of: Uuid,
+    },
+    /// A mute or a caption ends before it begins.
+    #[error("the edit list has a {what} that begins at {:.3} s and ends before, at {:.3} s", .from.as_secs_f64(), .to.as_secs_f64())]
+    Backwards {
+        /// Which of the two.
+        what: &'static str,
+        /// Where it begins.
+        from: Duration,
+        /// Where it ends.
+        to: Duration,
+    },
+}
+
 impl EditList {
+    /// The edit list of a project from what is stored under its [key](Self::key). What is kept is checked by whoever knows the clip.
+    ///
+    /// # Errors
+    ///
+    /// [`EditListFault`]: no retry heals it. A key that is not known is one of them, because it may be a misspelt one.
+    pub fn read(project_uuid: Uuid, stored: &[u8]) -> Result<Self, EditListFault> {
+        let key = || Self::key(project_uuid);
+        let list: Self = serde_json::from_slice(stored)
+            .map_err(|source| EditListFault::Unreadable { key: key(), source })?;
+        if list.project_uuid != project_uuid {
+            let of = list.project_uuid;
+            return Err(EditListFault::OfAnother { key: key(), of });
+        }
+        let mutes = list.mutes.iter().map(|mute| ("mute", mute.bounds()));
+        let captions = list.captions.iter();
+        let captions = captions.map(|caption| ("caption", caption.bounds()));
+        let backwards = mutes.chain(captions).find(|(_, (from, to))| to < from);
+        match backwards {
+            Some((what, (from, to))) => Err(EditListFault::Backwards { what, from, to }),
+            None => Ok(list),
+        }
+    }
+
     /// What to keep of a clip, with nothing muted and no captions.
     #[must_use]
     pub fn new(project_uuid: Uuid, clip: (Uuid, &str), keep: Vec<Kept>) -> Self {
@@ -151,6 +211,54 @@ mod tests {
         let list: EditList = serde_json::from_str(old).unwrap();
         assert!(list.mutes.is_empty() && list.captions.is_empty());
         assert_eq!(list.keep[0].bounds().1, Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn what_nobody_would_follow_is_refused_with_a_sentence() {
+        let [ours, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let list = |more: &str| {
+            format!(
+                r#"{{"project_uuid": "{ours}", "clip_file_uuid": "{other}", "clip_key": "clips/a.mp4",
+                "keep": [{{"from_us": 0, "to_us": 1500000}}]{more}}}"#
+            )
+        };
+        let table = [
+            (
+                ours,
+                "{".to_owned(),
+                "/edits.json cannot be read: EOF while parsing",
+            ),
+            (
+                other,
+                list(""),
+                "is that of the project 00000000-0000-0000-0000-000000000001",
+            ),
+            (
+                ours,
+                list(r#", "mute": []"#),
+                "cannot be read: unknown field `mute`, expected one of",
+            ),
+            (
+                ours,
+                list(r#", "mutes": [{"from_us": 0, "to_us": 1, "at": 2}]"#),
+                "unknown field `at`",
+            ),
+            (
+                ours,
+                list(r#", "mutes": [{"from_us": 2000000, "to_us": 1000000}]"#),
+                "a mute that begins at 2.000 s and ends before, at 1.000 s",
+            ),
+            (
+                ours,
+                list(r#", "captions": [{"from_us": 2, "to_us": 1, "text": ""}]"#),
+                "a caption that begins at 0.000 s",
+            ),
+        ];
+        for (project, stored, words) in table {
+            let error = EditList::read(project, stored.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert!(EditList::read(ours, list("").as_bytes()).is_ok());
     }
 
     #[test]

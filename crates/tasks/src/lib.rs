@@ -16,7 +16,7 @@ pub use asset_edit::{
     AudioFormat, ExtractAudio, ImageFormat, NormalizeImage, StoredImage, StoredRecording, TrimAsset,
 };
 pub use download::{ClipArtifacts, DownloadMedia, Downloaded, ProcessClipArtifacts};
-pub use edits::{Caption, EditList, Kept, Muted};
+pub use edits::{Caption, EditList, EditListFault, Kept, Muted};
 pub use email::{EmailTemplate, SendEmail, SentEmail};
 pub use proxy::{MakeProxy, ProxyManifest, Thumbnails};
 pub use render::{

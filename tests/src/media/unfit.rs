@@ -92,6 +92,26 @@ async fn cut_off_in_containers_that_say_how_much_there_is() {
     }
 }
 
+/// Little of what is asked for is missing, but much of what there should be: it is refused as if all of it were asked for.
+#[tokio::test]
+async fn a_short_stretch_over_the_place_where_it_is_cut_off() {
+    let shop = Shop::new();
+    let films = ["mkv", "avi", "flv"].map(|container| shop.in_a(container));
+    let others = [shop.usual(), shop.sound_alone_in("wav")];
+    for whole in films.into_iter().chain(others) {
+        let file = shop.cut_off(&whole, 60);
+        for sentence in [
+            shop.trim(&file, (2700, 4200)).await.expect_err("trimmed"),
+            shop.render(&file, &[(2.7, 4.2)])
+                .await
+                .expect_err("rendered"),
+        ] {
+            let words = "cannot be processed: it is damaged or cut off";
+            assert!(sentence.contains(words), "{}: {sentence}", file.display());
+        }
+    }
+}
+
 /// A stream does not say how long it is. One that ends where a packet does may have been ended there, and is taken as it is.
 #[tokio::test]
 async fn a_stream_that_is_cut_off_inside_a_packet() {

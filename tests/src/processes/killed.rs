@@ -1,4 +1,5 @@
-//! kill -9 of the proxy worker and of the download worker: what was made is not made again, and of what was being fetched only the rest is.
+//! A proxy worker and a download worker that go, by kill -9 or in a drain: what was made is not made again, and of what was being fetched
+//! only the rest is.
 
 use nix::sys::signal::Signal;
 use sapari_runtime::broker::Broker;
@@ -24,6 +25,34 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) async fn kill(worker: Process) {
     worker.signal(Signal::SIGKILL);
     assert_eq!(worker.ended().await.code, None, "killed");
+}
+
+/// How a worker goes in the middle of its work.
+#[derive(Clone, Copy)]
+enum Going {
+    Killed,
+    /// As in a deploy, with a grace that is over at once.
+    Drained,
+}
+
+impl Going {
+    fn worker(self, space: &Space, binary: &str) -> Process {
+        let args = [LEASE[0], LEASE[1], "--drain-grace", "0s"];
+        match self {
+            Self::Killed => space.start(binary, &LEASE),
+            Self::Drained => space.start(binary, &args),
+        }
+    }
+
+    async fn end(self, worker: Process) {
+        match self {
+            Self::Killed => kill(worker).await,
+            Self::Drained => {
+                worker.signal(Signal::SIGTERM);
+                assert_eq!(worker.ended().await.code, Some(0), "drained");
+            }
+        }
+    }
 }
 
 /// Kicks the download of what lies there; the queues of all that follows on it are made.
@@ -73,6 +102,15 @@ pub(super) async fn kept(ledger: &Arc<dyn Ledger>, id: &MessageId, wanted: &[&st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_during_make_thumbnails_and_the_proxy_is_not_made_again() {
+    the_proxy_is_not_made_again(Going::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_during_make_thumbnails_and_the_proxy_is_not_made_again() {
+    the_proxy_is_not_made_again(Going::Drained).await;
+}
+
+async fn the_proxy_is_not_made_again(going: Going) {
     let receiver = Receiver::start().await;
     let space = Space::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
     let task = MakeProxy {
@@ -88,17 +126,17 @@ async fn kill_9_during_make_thumbnails_and_the_proxy_is_not_made_again() {
     let tasks = space.tasks(&broker).await;
     let handle = tasks.kick(task).await.expect("kicked");
 
-    let worker = space.start("sapari-proxy", &LEASE);
+    let worker = going.worker(&space, "sapari-proxy");
     let made = [
         "proxy/probe_clip",
         "proxy/encode_proxy",
         "proxy/make_poster",
     ];
     let kept = kept(&space.results().await.ledger(), handle.id(), &made).await;
-    kill(worker).await;
+    going.end(worker).await;
     assert!(
         !kept.contains(&"proxy/make_thumbnails".to_owned()),
-        "killed too late"
+        "gone too late"
     );
 
     let worker = space.start("sapari-proxy", &LEASE);
@@ -128,6 +166,15 @@ async fn kill_9_during_make_thumbnails_and_the_proxy_is_not_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_during_fetch_media_and_only_the_rest_is_fetched() {
+    only_the_rest_is_fetched(Going::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_during_fetch_media_and_only_the_rest_is_fetched() {
+    only_the_rest_is_fetched(Going::Drained).await;
+}
+
+async fn only_the_rest_is_fetched(going: Going) {
     let film = std::fs::read(INTERVIEW).expect("the sample");
     let half = film.len() - film.len() / 2;
     let web = Web::serving(&[("/clip.mp4", Answer::Half(film.clone()))]).await;
@@ -135,15 +182,15 @@ async fn kill_9_during_fetch_media_and_only_the_rest_is_fetched() {
     let space = Space::new()
         .with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
         .with("SAPARI_FETCH_ALLOW", "127.0.0.1")
-        // So that the killed worker would not have asked for the rest itself.
+        // So that the worker that goes would not have asked for the rest itself.
         .with("SAPARI_FETCH_STALL", "10m")
         .with("SAPARI_YT_DLP", "off");
     let broker = space.broker().await;
     let handle = kick_download(&space, &broker, web.url("/clip.mp4")).await;
 
-    let worker = space.start("sapari-download", &LEASE);
+    let worker = going.worker(&space, "sapari-download");
     until_there(&space, ".fetching", half).await;
-    kill(worker).await;
+    going.end(worker).await;
 
     let worker = space.start("sapari-download", &LEASE);
     let found = outcomes(&receiver, worker.pid(), "download_media").await;

@@ -108,7 +108,8 @@ pub trait Broker: Send + Sync + fmt::Debug + 'static {
     async fn oldest(&self, queue: Queue) -> Result<Vec<Option<SystemTime>>, BrokerError>;
 
     /// Goes through the dead letters of a queue, oldest first, at most `limit` of them, and does with each what `judge` says.
-    /// Returns how many it went through. What is kept stays in its order.
+    /// Returns how many it went through. What is kept stays in its order. A broker that cannot look at a letter in its place may hold all of
+    /// them until it returns: others see fewer meanwhile.
     ///
     /// # Errors
     /// [`BrokerError`] when the broker cannot be reached, the queue does not exist, or a replay is refused. What was judged

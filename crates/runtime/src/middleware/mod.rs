@@ -4,7 +4,7 @@
 mod deadline;
 mod metrics;
 mod panic;
-mod retry;
+pub(crate) mod retry;
 pub(crate) mod trace;
 
 use std::sync::Arc;

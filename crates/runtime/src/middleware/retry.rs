@@ -61,6 +61,21 @@ fn decide(error: TaskError, attempt: u32, policy: &Policy, dice: f64) -> Outcome
     }
 }
 
+/// Whether another attempt follows on one that ends now: with an error, or dropped. As [`decide`], and what asked it to end counts first.
+pub(crate) fn comes_again(
+    asked: Option<StopReason>,
+    error: Option<ErrorKind>,
+    is_last: bool,
+) -> bool {
+    match (asked, error) {
+        (Some(StopReason::Interrupted), _) => true,
+        (Some(StopReason::Cancelled), _) => false,
+        (None, Some(ErrorKind::Permanent | ErrorKind::BadArgs)) => false,
+        (None, Some(ErrorKind::Snooze(_))) => true,
+        (None | Some(StopReason::TimedOut), _) => !is_last,
+    }
+}
+
 /// How long the message may still run: nothing if that is what ended the attempt.
 fn time_left(job: &Job) -> Option<Duration> {
     let ran_out =
@@ -132,6 +147,31 @@ mod tests {
         ];
         for (kind, attempt, expected) in table {
             assert_eq!(word(kind, attempt), expected, "{kind:?}, attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn what_comes_again() {
+        use ErrorKind::{BadArgs, Permanent, Retryable, Snooze};
+        use StopReason::{Cancelled, Interrupted, TimedOut};
+        // Who asked, the error, and whether there is another attempt: of an earlier one, and of the last.
+        let table = [
+            (None, Some(Retryable), (true, false)),
+            (None, Some(ErrorKind::Timeout), (true, false)),
+            (None, Some(Permanent), (false, false)),
+            (None, Some(BadArgs), (false, false)),
+            (None, Some(Snooze(seconds(5))), (true, true)),
+            (None, None, (true, false)),
+            (Some(TimedOut), Some(Permanent), (true, false)),
+            (Some(TimedOut), None, (true, false)),
+            (Some(Interrupted), Some(Permanent), (true, true)),
+            (Some(Interrupted), None, (true, true)),
+            (Some(Cancelled), Some(Retryable), (false, false)),
+            (Some(Cancelled), None, (false, false)),
+        ];
+        for (asked, error, expected) in table {
+            let found = [false, true].map(|is_last| comes_again(asked, error, is_last));
+            assert_eq!((found[0], found[1]), expected, "{asked:?}, {error:?}");
         }
     }
 

@@ -185,12 +185,30 @@ async fn what_a_process_leaves_behind_is_killed_with_it() {
     let scratch = scratch();
     let fifo = fifo(&scratch).await;
     let all_gone = closed(&fifo);
-    let script = format!("sleep 600 >'{}' 2>/dev/null & exit 0", fifo.display());
+    // Open before it is forked: it may be killed before it runs.
+    let open = format!("exec 9>'{}'", fifo.display());
+    let script = format!("{open}; sleep 600 >/dev/null 2>&1 & exit 0");
     sh(&script)
         .run(&CancellationToken::new(), |_| {})
         .await
         .unwrap();
     timeout(BOUND, all_gone).await.unwrap().unwrap();
+}
+
+/// Who kills it kills what it runs, and not only in the end: the task hears of it at once.
+#[tokio::test]
+async fn what_has_lost_its_leash_is_killed() {
+    let mut ended = Vec::new();
+    let kill_it = |line: &str| {
+        let leash = Pid::from_raw(line.parse().unwrap());
+        ended.push(nix::sys::signal::kill(leash, Signal::SIGKILL));
+    };
+    let (cancel, child) = (CancellationToken::new(), sh("echo $PPID; exec sleep 600"));
+    let run = timeout(BOUND, child.run(&cancel, kill_it)).await;
+    let ProcessError::Failed { exit, .. } = run.unwrap().unwrap_err() else {
+        panic!("not a failure");
+    };
+    assert_eq!((exit, ended), (Exit::Signal(9), vec![Ok(())]));
 }
 
 #[tokio::test]

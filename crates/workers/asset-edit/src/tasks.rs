@@ -64,7 +64,7 @@ async fn run<In: Task, Out: Clone + Send + Sync + 'static>(
 ) -> TaskResult<Out> {
     let fits = media.storage.check_key(&edit.to);
     fits.permanent_when(StorageError::is_permanent)?;
-    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: Option<&_>| {
         cx.comes_again(error)
     });
     let tools = |scratch| Tools {

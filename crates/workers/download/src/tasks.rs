@@ -30,7 +30,7 @@ pub async fn download_media(
         export_uuid: args.export_uuid,
     };
     let (message, media) = ((FETCHED, cx.id().as_str()), sources.media.clone());
-    let (pipeline, again) = (download(), |error: &_| cx.comes_again(error));
+    let (pipeline, again) = (download(), |error: Option<&_>| cx.comes_again(error));
     let work = |scratch| pipeline.run(&cx, Tools { scratch, sources }, args);
     let stored = media.in_scratch_of(message, again, work).await?;
     Ok(Downloaded {
@@ -47,7 +47,7 @@ pub async fn process_clip_artifacts(
     State(sources): State<Sources>,
 ) -> TaskResult<ClipArtifacts> {
     let (message, media) = ((ARTIFACTS, cx.id().as_str()), sources.media);
-    let (pipeline, again) = (artifacts(), |error: &_| cx.comes_again(error));
+    let (pipeline, again) = (artifacts(), |error: Option<&_>| cx.comes_again(error));
     let tools = |scratch| artifacts::Tools {
         scratch,
         media: media.clone(),

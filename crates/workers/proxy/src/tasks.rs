@@ -16,7 +16,7 @@ pub async fn make_proxy(
     cx: TaskContext,
     State(media): State<Media>,
 ) -> TaskResult<ProxyManifest> {
-    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: Option<&_>| {
         cx.comes_again(error)
     });
     let (pipeline, media_of_steps) = (proxy(), media.clone());

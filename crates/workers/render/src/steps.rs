@@ -66,7 +66,7 @@ async fn load_edits<In: Task>(cx: &Cx<In>) -> TaskResult<EditList> {
     let storage = &cx.deps().media.storage;
     let bytes = storage.get_bytes(subject, &key, MAX_EDIT_LIST_BYTES).await;
     let bytes = bytes.permanent_when(StorageError::is_permanent)?;
-    serde_json::from_slice(&bytes).permanent()
+    EditList::read(project, &bytes).permanent()
 }
 
 pub(crate) async fn download_clips<In: Task>(cx: Cx<In>, probed: Arc<Probed>) -> TaskResult<Name> {

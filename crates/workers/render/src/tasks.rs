@@ -54,7 +54,7 @@ async fn run<In: Task + Clone>(
     (media, order): (Media, Order),
     args: In,
 ) -> TaskResult<Stored> {
-    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: &_| {
+    let (message, again) = ((SCRATCH, cx.id().as_str()), |error: Option<&_>| {
         cx.comes_again(error)
     });
     let tools = |scratch| Tools {

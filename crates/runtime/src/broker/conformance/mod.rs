@@ -35,6 +35,7 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Broker>) {
     a_burst_arrives_exactly_once(broker).await;
     dead_letters_keep_everything(broker).await;
     dead_letters_are_replayed_dropped_and_kept(broker).await;
+    dead_letters_stay_in_their_order(broker).await;
     depth_counts_everything(broker).await;
     the_oldest_is_seen_and_keeps_its_place(broker).await;
     a_queue_that_was_never_declared_is_said_to_be_none(broker).await;

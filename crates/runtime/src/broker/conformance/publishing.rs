@@ -13,6 +13,7 @@ use crate::broker::{
 };
 use crate::message::MAX_BODY_BYTES;
 use crate::outcome::DeadReason;
+use crate::queue::Queue;
 
 /// Publish, consume, ack: then nothing is left.
 ///
@@ -250,6 +251,45 @@ pub async fn dead_letters_are_replayed_dropped_and_kept(broker: &dyn Broker) {
     assert_eq!(super::support::id(&delivery), replayed);
     ack(delivery).await.expect("acked");
     consumer.stop().await;
+}
+
+/// However often dead letters are looked at, all of them or the first few, they stay in their order; and what is removed are the oldest.
+///
+/// # Panics
+/// When the promise is broken.
+pub async fn dead_letters_stay_in_their_order(broker: &dyn Broker) {
+    // More than a client would hold at once, and than have ids of one length.
+    const LETTERS: u64 = 300;
+    let queue = declared(broker, 1).await;
+    let messages: Vec<_> = (0..LETTERS).map(|_| message()).collect();
+    for message in &messages {
+        let body = message.encode();
+        let dead = Parcel::dead(queue, Some(message), body, Headers::new(), &obituary());
+        broker.publish(dead).await.expect("stored");
+    }
+    settled_depth(broker, queue, |depth| depth.dead == LETTERS).await;
+    let expected: Vec<_> = messages.iter().map(|message| message.id.as_str()).collect();
+    for limit in [300, 3, 12, 1, 270, 300] {
+        assert_eq!(dead_ids(broker, queue, limit).await, expected[..limit]);
+    }
+    let mut drop = |_: &DeadLetter| Verdict::Drop;
+    let dropped = broker.review_dead(queue, 2, &mut drop).await;
+    assert_eq!(dropped.expect("a declared queue"), 2);
+    let left: Vec<_> = expected[2..].iter().skip(1).step_by(2).copied().collect();
+    let mut judge = |letter: &DeadLetter| match letter.task_id() {
+        Some(id) if left.contains(&id) => Verdict::Keep,
+        _ => Verdict::Drop,
+    };
+    let judged = broker.review_dead(queue, 298, &mut judge).await;
+    assert_eq!(judged.expect("a declared queue"), 298);
+    assert_eq!(dead_ids(broker, queue, 300).await, left);
+}
+
+async fn dead_ids(broker: &dyn Broker, queue: Queue, limit: usize) -> Vec<String> {
+    let letters = broker.dead_letters(queue, limit).await;
+    let letters = letters.expect("a declared queue");
+    let ids = letters.iter().filter_map(DeadLetter::task_id);
+    ids.map(str::to_owned).collect()
 }
 
 /// Depth counts what is ready on each level, the consumers, and the dead; for an unknown queue it is an error.

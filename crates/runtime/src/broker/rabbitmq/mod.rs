@@ -7,6 +7,7 @@ mod address;
 mod baton;
 mod connection;
 mod consume;
+mod dead;
 mod declare;
 mod delay;
 mod headers;
@@ -36,7 +37,7 @@ pub(crate) use address::SCHEMES;
 use baton::RabbitBaton;
 use connection::Link;
 use consume::RabbitConsumer;
-use inspect::DeadQueue;
+use dead::DeadQueue;
 use publish::{Letter, Publisher};
 use registry::Registry;
 use rooms::Rooms;
@@ -355,14 +356,11 @@ impl Broker for RabbitBroker {
     ) -> Result<usize, BrokerError> {
         let name = self.names().dead(queue);
         let action = format!("go through queue {name}");
-        let connection = async { self.publishing.up().await.map_err(std::io::Error::other) };
-        let opening = async {
-            let connection = connection.await?;
-            let dead = DeadQueue::open(&connection, &name).await?;
-            Ok((connection, dead))
-        };
-        let (connection, dead) = self.ask(&action, opening).await?;
-        let (mut seen, mut removed) = (0, 0);
+        let connecting = async { Ok(self.publishing.up().await.map_err(std::io::Error::other)?) };
+        let connection = self.ask(&action, connecting).await?;
+        let opening = DeadQueue::open(&connection, &name);
+        let mut dead = self.ask(&action, opening).await?;
+        let mut seen = 0;
         while seen < limit {
             let Some((letter, acker)) = self.ask(&action, dead.next()).await? else {
                 break;
@@ -381,11 +379,11 @@ impl Broker for RabbitBroker {
                     Err(error) => return Err(replay_refused(error)),
                 },
             }
-            self.ask(&action, inspect::remove(&acker)).await?;
-            removed += 1;
+            self.ask(&action, dead.remove(&acker)).await?;
         }
-        self.ask(&action, dead.close(&connection, seen - removed))
-            .await?;
+        // Those behind them must not come before them from now on.
+        while self.ask(&action, dead.next()).await?.is_some() {}
+        self.ask(&action, dead.close()).await?;
         Ok(seen)
     }
 

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::filter::{self, Graph};
 use super::making::Making;
-use super::progress::complete;
 use super::{ClipCall, Codec, Ffmpeg, Look, MediaError, MediaSource, Probe, version};
 use crate::cuts::{Segment, total};
 use crate::part::with_suffix;
@@ -52,7 +51,7 @@ impl Ffmpeg {
     /// # Errors
     ///
     /// [`MediaError::Unsupported`] if there is nothing to keep or the segments are out of order,
-    /// or if more than a second of the source turns out to be missing, or as [`Ffmpeg::probe`].
+    /// or if the source turns out to be cut off, or as [`Ffmpeg::probe`].
     pub async fn render_cuts(
         &self,
         call: ClipCall<'_>,
@@ -83,7 +82,8 @@ impl Ffmpeg {
             length: total(&segments),
         };
         let made = making.by(command, cancel, &mut progress).await?;
-        complete(job.source, made.missing())?;
+        let recording = (job.source, job.probe);
+        self.all_cut_out(cancel, recording, &made).await?;
         made.keep(progress).await
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! It deliberately finds out only what the file itself contradicts: one that does not say how much there is may end anywhere.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::making::Made;
@@ -17,7 +19,34 @@ pub(super) enum Of {
     All,
 }
 
+/// A few pictures: nobody cuts them off.
+const UNNOTICED: Duration = Duration::from_millis(100);
+
 impl Ffmpeg {
+    /// Whether `made` has all of the stretches that were to be cut out of `source`. They may be a little shorter all the same, if the
+    /// source's pictures and its sound end before it does.
+    pub(super) async fn all_cut_out(
+        &self,
+        cancel: &CancellationToken,
+        (source, probe): (&MediaSource, &Probe),
+        made: &Made<'_>,
+    ) -> Result<(), MediaError> {
+        let missing = made.missing();
+        complete(source, missing)?;
+        if missing <= UNNOTICED {
+            return Ok(());
+        }
+        // Of a short stretch, a second is a lot: it is the source that must not lack more.
+        if made.said.lines().any(tells_of_an_early_end) {
+            return Err(cut_off(source));
+        }
+        if tells_by_itself(probe) {
+            return Ok(());
+        }
+        let last = self.last_packet(cancel, source, probe).await?;
+        complete(source, probe.duration.saturating_sub(last.ends))
+    }
+
     /// Whether `made` has all there is of `source`. It may be shorter all the same: beside pictures, sound may end early, and
     /// the last picture may be shown for long.
     pub(super) async fn whole(
@@ -35,8 +64,7 @@ impl Ffmpeg {
             return complete(source, missing);
         }
         let last = self.last_packet(cancel, source, probe).await?;
-        // Matroska seldom says how long its last picture is shown, and ffmpeg says if it ends early.
-        if !probe.format.starts_with("matroska") {
+        if !tells_by_itself(probe) {
             complete(source, probe.duration.saturating_sub(last.ends))?;
         }
         let reached = probe.duration.saturating_sub(missing);
@@ -45,6 +73,11 @@ impl Ffmpeg {
             Of::All => complete(source, last.begins.saturating_sub(reached)),
         }
     }
+}
+
+/// Matroska seldom says how long its last picture is shown, and ffmpeg says if it ends early.
+fn tells_by_itself(probe: &Probe) -> bool {
+    probe.format.starts_with("matroska")
 }
 
 /// In MP4's words, and in Matroska's. Behind who says it: files are called all kinds of things.

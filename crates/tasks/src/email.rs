@@ -1,6 +1,7 @@
 //! The tasks of the email role.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use sapari_runtime::duration::{minutes, seconds};
 use sapari_runtime::queue::Queue;
@@ -47,6 +48,13 @@ pub struct SentEmail {
 impl EmailTemplate {
     /// Every template.
     pub const ALL: [Self; 2] = [Self::ExportReady, Self::ExportFailed];
+}
+
+/// As it is asked for.
+impl fmt::Display for EmailTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Task for SendEmail {

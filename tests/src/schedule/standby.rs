@@ -12,7 +12,7 @@ use crate::conformance::{server, through};
 use crate::processes::support::{
     Ended, PATIENCE, Process, Space, broker_place, broker_url, json, result_url, within,
 };
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Towards};
 
 /// How many connections a scheduler has to the broker beside the baton's: one to publish, one to consume.
 const USUAL: u64 = 2;
@@ -156,4 +156,46 @@ async fn without_redis_all_are_away_and_none_stands_by() {
     }
     // One at the beginning, at most both after Redis is back.
     assert!((1..=3).contains(&stood_by), "said {stood_by} times");
+}
+
+/// Redis does not answer the leader, and answers the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_has_lost_only_redis_is_followed() {
+    let proxy = Proxy::before(&server(&result_url())).await;
+    let through = through(&result_url(), proxy.port());
+    let space = Space::new();
+    let ledger = space.results().await.ledger();
+    add_entries(&*ledger, 1, |_| ("every", "1s".to_owned())).await;
+    let broker = space.broker().await;
+    let queue = Role::Render.queue();
+    broker.declare(queue).await.expect("declared");
+    let gallery = Gallery::open(&broker, queue).await;
+    let space = space.with("SAPARI_RESULT_URL", &through);
+    let leader = space.start("sapari-scheduler", &[]);
+    until_state(&leader, "leads").await;
+    let space = space.with("SAPARI_RESULT_URL", &result_url());
+    let standby = space.start("sapari-scheduler", &[]);
+    until_state(&standby, "stands by").await;
+    proxy.stall(Towards::Server);
+    let lost = now();
+    within("its giving up", until_state(&leader, "away")).await;
+    let gave_up = now() - lost;
+    within("the other's lead", until_state(&standby, "leads")).await;
+    let followed = now() - lost;
+    // Half a second between two looks, one and a half without an answer; and a try that was refused is made again after one, or two.
+    assert!(
+        gave_up < 3_000 && followed < 6_000,
+        "{gave_up}, {followed} ms"
+    );
+    proxy.resume();
+    until_state(&leader, "stands by").await;
+    let from = now() / 1000;
+    let five = gallery.until(|shots| shots.keys().any(|(_, tick)| *tick >= from + 5));
+    within("five seconds of ticks", five).await;
+    assert!(gallery.shots().values().all(|times| times.len() == 1));
+    for scheduler in [leader, standby] {
+        scheduler.signal(Signal::SIGTERM);
+        assert_eq!(scheduler.ended().await.code, Some(0));
+    }
+    broker.close().await;
 }

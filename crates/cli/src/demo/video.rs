@@ -19,11 +19,12 @@ impl Video {
     pub(super) fn of(arguments: &Demo) -> Result<Self, Failure> {
         let path = &arguments.video;
         let no_file = |why: &str| Exit::Usage.with(format!("{}: {why}", path.display()));
-        let found = std::fs::File::open(path).and_then(|file| file.metadata());
-        let found = found.map_err(|error| no_file(&format!("cannot be read: {error}")))?;
-        if !found.is_file() {
+        let unread = |error| no_file(&format!("cannot be read: {error}"));
+        // Looked at before it is opened: to open a pipe waits for somebody who writes.
+        if !std::fs::metadata(path).map_err(unread)?.is_file() {
             return Err(no_file("is not a file; give a video"));
         }
+        std::fs::File::open(path).map_err(unread)?;
         let text = |part: Option<&OsStr>| {
             let part = part.unwrap_or(path.as_os_str());
             part.to_string_lossy().into_owned()

@@ -21,25 +21,42 @@ pub(crate) struct Row {
 
 /// Every entry, by id; those of the timetable first.
 pub(crate) fn rows(written: &Written, settled: &BTreeMap<String, Known>) -> Vec<Row> {
-    let of = |of, entries: &BTreeMap<String, String>| {
-        let row = |(id, text): (&String, &String)| {
-            let entry = WrittenEntry::read(id, text).and_then(|it| it.entry(id, find_queue));
-            Row {
-                id: id.clone(),
-                of,
-                paused: written.paused.contains(id),
-                entry: entry.map_err(|error| error.to_string()),
-                last: settled.get(id).map(|known| known.last),
-            }
-        };
-        entries.iter().map(row).collect::<Vec<_>>()
+    let row = |of, (id, text): (&String, &String)| {
+        let entry = WrittenEntry::read(id, text).and_then(|it| it.entry(id, find_queue));
+        Row {
+            id: id.clone(),
+            of,
+            paused: written.paused.contains(id),
+            entry: entry.map_err(|error| error.to_string()),
+            last: settled.get(id).map(|known| known.last),
+        }
     };
-    let mut rows = of("timetable", &written.posted);
-    rows.extend(of("added", &written.added));
-    rows
+    let added = written
+        .added
+        .iter()
+        .map(|added| match written.posted.contains_key(added.0) {
+            true => Row::left_out(added.0),
+            false => row("added", added),
+        });
+    let posted = written.posted.iter().map(|posted| row("timetable", posted));
+    posted.chain(added).collect()
 }
 
 impl Row {
+    /// An added entry whose id is one of the timetable's: that one stays as it is.
+    fn left_out(id: &str) -> Self {
+        let why = format!(
+            "the timetable has an entry {id}, too: `sapari schedule remove {id}` removes this one"
+        );
+        Self {
+            id: id.to_owned(),
+            of: "added",
+            paused: false,
+            entry: Err(why),
+            last: None,
+        }
+    }
+
     fn state(&self) -> &'static str {
         match (&self.entry, self.paused) {
             (Err(_), _) => "broken",
@@ -149,6 +166,22 @@ mod tests {
         assert_eq!(json["next"], next);
         assert_eq!(json["offset_seconds"], offset.as_secs_f64());
         assert!(table(&rows)[1].ends_with(&next));
+    }
+
+    #[test]
+    fn an_added_entry_with_an_id_of_the_timetable_is_broken() {
+        let text = r#"{"every":"1m","task":"ping","queue":"render"}"#;
+        let entry = BTreeMap::from([("often".to_owned(), text.to_owned())]);
+        let written = Written {
+            posted: entry.clone(),
+            added: entry,
+            paused: [].into(),
+            version: 1,
+        };
+        let rows = rows(&written, &BTreeMap::new());
+        let states: Vec<_> = rows.iter().map(|row| (row.of, row.state())).collect();
+        assert_eq!(states, [("timetable", "on"), ("added", "broken")]);
+        assert!(rows[1].cells()[3].contains("`sapari schedule remove often`"));
     }
 
     #[test]

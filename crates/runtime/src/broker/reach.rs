@@ -82,15 +82,16 @@ pub(crate) async fn at_boot<T, E: Display, F: Future<Output = Attempt<T, E>>>(
             Attempt::Refused(error) => return Err(error),
             Attempt::Away(error) => error,
         };
-        let pause = backoff.step();
-        if Instant::now() + pause >= end {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(error);
         }
         if said.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             said = Some(Instant::now());
             warn!(place, %error, "waiting for the server to come up");
         }
-        tokio::time::sleep(pause).await;
+        // The last try is at the end, and not up to a pause before it.
+        tokio::time::sleep(backoff.step().min(left)).await;
     }
 }
 
@@ -171,13 +172,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn boot_tries_until_its_deadline_and_not_after_a_refusal() {
-        let mut tries = 0;
+        let (mut tries, before) = (0, Instant::now());
         let away = at_boot("here", Duration::from_secs(10), || {
             tries += 1;
             std::future::ready(Attempt::<(), _>::Away("not there"))
         });
         assert_eq!(away.await, Err("not there"));
         assert!((5..40).contains(&tries), "{tries} tries");
+        assert_eq!(before.elapsed(), Duration::from_secs(10), "the last one");
 
         let refused = at_boot("here", Duration::from_secs(10), || {
             std::future::ready(Attempt::<(), _>::Refused("wrong password"))

@@ -64,11 +64,24 @@ impl<T> Ledger for T where
 
 /// The ledger could not say.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger at {place} cannot be reached; is the result store running?")]
-pub struct LedgerError {
-    /// Host and port, never the password.
-    pub place: String,
-    /// Why.
-    #[source]
-    pub source: BoxError,
+#[non_exhaustive]
+pub enum LedgerError {
+    /// It is on a server.
+    #[error("the ledger at {place} cannot be reached; is the result store running?")]
+    Away {
+        /// Host and port, never the password.
+        place: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// It is a scheduler's state file.
+    #[error(
+        "the state file {path} cannot be read or written; is its directory this user's, and is there space?"
+    )]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: BoxError,
+    },
 }

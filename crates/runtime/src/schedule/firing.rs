@@ -25,11 +25,15 @@ impl Firing {
 }
 
 impl Entry {
-    /// What is fired after a moment, in milliseconds since 1970 like [`Clock::now`](super::Clock::now), the earliest first.
+    /// What is fired after a moment, in milliseconds since 1970 like [`Clock::now`](super::Clock::now), the earliest first. Of an entry that
+    /// was added, no tick from before that.
     pub fn firings(&self, after: i64) -> impl Iterator<Item = Firing> {
         let offset = i64::try_from(self.offset().as_millis()).unwrap_or(i64::MAX);
         // Jitter moves all ticks by the same time: it is as if the entry lived a little later.
         let from = Tick::at(after.saturating_sub(offset).div_euclid(1000));
+        // What comes only once may be meant for just that second.
+        let since = self.since.filter(|_| !self.when.is_once());
+        let from = since.map_or(from, |since| from.max(since));
         let ticks = std::iter::successors(self.when.next(from), |tick| self.when.next(*tick));
         ticks.map(move |tick| Firing {
             at: tick.seconds().saturating_mul(1000).saturating_add(offset),
@@ -95,6 +99,10 @@ mod tests {
         }
         assert!(firings[0].at > now && firings[0].at <= now + 60_000);
         assert_eq!(firings[1].at, firings[0].at + 60_000);
+        let mut added = entry.clone();
+        added.since = Some(Tick::at(now / 1000));
+        let first = added.firings(now).next().expect("without end");
+        assert!(first.tick.seconds() > now / 1000, "{first:?}");
         let said = firings[0].to_string();
         assert!(
             said.starts_with("1970-01-01T01:4") && said.contains('.'),

@@ -31,6 +31,8 @@ pub(super) enum Ended {
     Deposed,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error("what is settled cannot be written down: the result store does not answer")]
+    Silent,
     #[error(transparent)]
     Broker(#[from] BrokerError),
     #[error(

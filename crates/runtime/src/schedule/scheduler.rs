@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use sapari_telemetry::ScheduleMetrics;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::entry::{BadEntry, Entry, Overlap};
 use super::fire::Gun;
 use super::lead::{Ended, Lead};
-use super::standby::Standby;
+use super::standby::{SILENT, Standby};
 use super::timetable::Timetable;
 use super::written::{FindQueue, WrittenEntry};
 use crate::broker::{Baton, Broker};
@@ -184,31 +184,47 @@ impl Scheduler {
     }
 
     async fn lead(&self, baton: &mut dyn Baton, shutdown: &CancellationToken) {
-        let ended = match Lead::begin(self, baton).await {
-            Ok(mut lead) => {
-                tracing::info!(lead = lead.number(), "this scheduler leads");
-                let ended = tokio::select! {
-                    ended = lead.run(shutdown) => ended,
-                    never = self.watch_runs() => match never {},
-                };
-                let number = lead.number();
-                // Whoever sees that nobody leads shall find the baton free.
-                baton.let_go().await;
-                if ended.is_ok() {
-                    // Without it, the lease ends it.
-                    let _ = self.book.give_up_lead(number).await;
-                }
-                ended
-            }
-            Err(ended) => {
-                baton.let_go().await;
-                Err(ended)
-            }
+        let ended = tokio::select! {
+            ended = self.one_lead(&*baton, shutdown) => ended,
+            silent = self.silence_of_the_book() => Err(silent),
+            never = self.watch_runs() => match never {},
         };
+        // Whoever sees that nobody leads shall find the baton free.
+        baton.let_go().await;
         match ended {
-            Ok(()) => {}
+            Ok(number) => {
+                // Without it, the lease ends it.
+                let _ = self.book.give_up_lead(number).await;
+            }
             Err(Ended::Deposed) => self.stand(Stand::By),
             Err(error) => self.stand(Stand::Away(error.to_string())),
+        }
+    }
+
+    /// Leads until `shutdown`, or until there is something to begin anew for, and gives the number of the lead.
+    async fn one_lead(
+        &self,
+        baton: &dyn Baton,
+        shutdown: &CancellationToken,
+    ) -> Result<u64, Ended> {
+        let mut lead = Lead::begin(self, baton).await?;
+        tracing::info!(lead = lead.number(), "this scheduler leads");
+        lead.run(shutdown).await?;
+        Ok(lead.number())
+    }
+
+    /// Resolves when the book does not answer: the lead cannot be renewed, and another one that has the book shall have the baton. Asked
+    /// apart, because one answer that the lead waits for takes longer than others wait for a leader.
+    async fn silence_of_the_book(&self) -> Ended {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            match timeout(SILENT, self.book.leader()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return Ended::Silent,
+            }
         }
     }
 

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::scheduler::LEASE;
 use crate::ledger::Leader;
 
-/// A leader that has not renewed its lease for so long may be dead: it has missed two times, and the third is due.
-const SILENT: Duration = Duration::from_millis(1500);
+/// A leader that has not renewed its lease for so long may be dead: it has missed two times, and the third is due. And so long may the
+/// book take to answer the leader.
+pub(super) const SILENT: Duration = Duration::from_millis(1500);
 /// The pause after the first refusal, and as long as pauses become.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 

@@ -175,8 +175,8 @@ impl StateFile {
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into(),
         };
-        Err(LedgerError {
-            place: self.path.display().to_string(),
+        Err(LedgerError::File {
+            path: self.path.display().to_string(),
             source,
         })
     }

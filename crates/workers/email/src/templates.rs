@@ -39,12 +39,12 @@ pub(crate) struct Written {
 /// Variables that do not fit their template. The values are not repeated: they may be secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadVariables {
-    #[error("the template {template:?} needs the variable `{name}`")]
+    #[error("the template {template} needs the variable `{name}`")]
     Missing {
         template: EmailTemplate,
         name: &'static str,
     },
-    #[error("the template {template:?} has no gap for `{name}`")]
+    #[error("the template {template} has no gap for `{name}`")]
     Unknown {
         template: EmailTemplate,
         name: String,
@@ -170,7 +170,10 @@ mod tests {
         missing.remove("length");
         let missing = written(EmailTemplate::ExportReady, &missing).expect_err("one is missing");
         let table = [
-            (missing, "needs the variable `length`"),
+            (
+                missing,
+                "the template export_ready needs the variable `length`",
+            ),
             (with("links", "x"), "has no gap for `links`"),
             (
                 with("link", "javascript:alert(1)"),

@@ -194,7 +194,7 @@ impl From<Broken> for ResultError {
 
 impl From<Broken> for LedgerError {
     fn from(Broken { place, source }: Broken) -> Self {
-        Self { place, source }
+        Self::Away { place, source }
     }
 }
 

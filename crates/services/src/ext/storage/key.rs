@@ -8,6 +8,8 @@ use super::StorageError;
 
 /// What S3 allows, in bytes.
 const MAX_KEY: usize = 1024;
+/// File systems take 255 bytes, and what is being written has a few more.
+const MAX_PART: usize = 240;
 
 /// `key` as a path, if it is relative, goes only downwards, and is kept alike by every store.
 pub(super) fn checked(key: &str) -> Result<Path, StorageError> {
@@ -38,6 +40,9 @@ fn fault(key: &str) -> Option<&'static str> {
         return Some("it has one of \\ # ?, which not every store keeps");
     }
     let mut parts = key.split('/');
+    if parts.clone().any(|part| part.len() > MAX_PART) {
+        return Some("a part of it is longer than 240 bytes");
+    }
     parts
         .any(|part| matches!(part, "" | "." | ".."))
         .then_some("it has an empty part, `.` or `..`")
@@ -69,7 +74,8 @@ mod tests {
 
     #[test]
     fn bad_keys_are_refused() {
-        let long = "x".repeat(MAX_KEY + 1);
+        let long = "x/".repeat(MAX_KEY / 2) + "x";
+        let long_part = format!("a/{}", "x".repeat(MAX_PART + 1));
         let bad = [
             "",
             "/",
@@ -87,6 +93,7 @@ mod tests {
             "a?b",
             "a\u{7f}",
             &long,
+            &long_part,
         ];
         for key in bad {
             let error = checked(key).unwrap_err();

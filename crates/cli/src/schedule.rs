@@ -76,6 +76,9 @@ async fn list(arguments: &List) -> Result<(), Failure> {
 /// Everything that can be refused without a server.
 fn written(arguments: &Add) -> Result<WrittenEntry, Failure> {
     let task = &arguments.task;
+    if task.is_empty() {
+        return Err(Exit::Usage.with("--task is empty: give the name of a task"));
+    }
     let queue = match (arguments.role, find(task)) {
         (Some(role), _) => role.queue(),
         (None, Some(declared)) => {
@@ -203,6 +206,10 @@ async fn next(arguments: &Next) -> Result<(), Failure> {
     };
     let (mut runs, now) = (Vec::new(), Clock::system().now());
     for id in ids {
+        if written.paused.contains(id) {
+            note(format!("{id} is paused, and fired when it is resumed"));
+            continue;
+        }
         match entry_of(&written, id) {
             Ok(entry) => {
                 let firings = entry.firings(now).take(arguments.count.into());

@@ -135,7 +135,13 @@ impl TaskContext {
     #[must_use]
     pub fn comes_again(&self, error: Option<&TaskError>) -> bool {
         let kind = error.map(TaskError::kind);
-        retry::comes_again(self.job.stop.reason(), kind, self.is_last_attempt())
+        let again = retry::comes_again(self.job.stop.reason(), kind, self.is_last_attempt());
+        if again {
+            // Should its end come all the same, because no time is left, say, then that takes away what was left lying.
+            self.note_kept();
+            self.note_in_depot();
+        }
+        again
     }
 
     /// What travelled beside the args.

@@ -99,3 +99,15 @@ async fn a_name_that_stays_unknown_is_dead_after_the_wait_and_not_before() {
     let waited = begun.elapsed();
     assert!(waited >= minutes(2) && waited < minutes(3), "{waited:?}");
 }
+
+/// Its time is that of the clock on the wall, which is not paused.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_stays_unknown_is_dead_when_its_time_is_over() {
+    let house = House::new();
+    let _at_work = house.employ(Worker::new(QUEUE, ()).unknown_wait(minutes(100)));
+    let tasks = house.tasks();
+    let kick = tasks.kick_named(QUEUE, "no_such_task", Args::default());
+    let kicked = kick.expires(Duration::from_millis(200)).await;
+    let record = kicked.expect("kicked").record().await.expect("a record");
+    assert_eq!(failure(record).reason.as_deref(), Some("expired"));
+}

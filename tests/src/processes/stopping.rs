@@ -35,13 +35,22 @@ impl Waiting {
 
     /// A render of the first seconds of the clip.
     pub(crate) async fn kicked_in(space: Space, seconds: u32) -> Self {
+        Self::kicked_for(space, seconds, None).await
+    }
+
+    async fn kicked_for(space: Space, seconds: u32, expires: Option<Duration>) -> Self {
         let broker = space.broker().await;
         let queue = Role::Render.queue();
         broker.declare(queue).await.expect("declared");
         let task = long_render(&space, seconds);
         let key = task.key();
         let tasks = space.tasks(&broker).await;
-        let id = tasks.kick(task).await.expect("kicked").id().clone();
+        let kick = tasks.kick(task);
+        let kick = match expires {
+            Some(after) => kick.expires(after),
+            None => kick,
+        };
+        let id = kick.await.expect("kicked").id().clone();
         Self {
             space,
             broker,
@@ -143,4 +152,18 @@ async fn a_killed_worker_leaves_no_ffmpeg_behind() {
     assert_eq!(ended.code, None, "killed: {ended:?}");
     let leaving = tokio::time::timeout(AT_ONCE, until("ffmpeg's end", || !alive(ffmpeg)));
     assert!(leaving.await.is_ok(), "ffmpeg renders on for nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_render_whose_time_is_over_leaves_nothing() {
+    let time = Duration::from_secs(6);
+    let waiting = Waiting::kicked_for(Space::new(), FIVE_MINUTES, Some(time)).await;
+    let (worker, ffmpeg) = waiting.worker_at_work(&[]).await;
+    let dead = |depth: &Depth| depth.dead == 1;
+    settled_depth(&*waiting.broker, Role::Render.queue(), dead).await;
+    assert!(!alive(ffmpeg), "it renders on");
+    let nothing = || waiting.space.files("scratch").is_empty();
+    until("an empty scratch directory", nothing).await;
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.ended().await.code, Some(0));
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Once;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 use url::Url;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause while a process starts: somebody is waiting for it.
 const LONGEST_AT_BOOT: Duration = Duration::from_secs(2);
+/// What the last try at boot is given, after the deadline if need be.
+const LAST_TRY: Duration = Duration::from_secs(1);
 /// The shortest time between two lines in the log about the same thing.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -68,16 +70,22 @@ pub(crate) enum Attempt<T, E> {
 }
 
 /// Tries until it works, the server refuses, or the deadline has passed; says why it waits, once a second at most.
-pub(crate) async fn at_boot<T, E: Display, F: Future<Output = Attempt<T, E>>>(
+pub(crate) async fn at_boot<T, E, F>(
     place: &str,
     deadline: Duration,
     mut attempt: impl FnMut() -> F,
-) -> Result<T, E> {
+) -> Result<T, E>
+where
+    E: Display + From<std::io::Error>,
+    F: Future<Output = Attempt<T, E>>,
+{
     let end = Instant::now() + deadline;
     let mut backoff = Backoff::at_boot();
     let mut said: Option<Instant> = None;
     loop {
-        let error = match attempt().await {
+        let left = end.saturating_duration_since(Instant::now());
+        let tried = timeout(left.max(LAST_TRY), attempt()).await;
+        let error = match tried.unwrap_or_else(|_| Attempt::Away(mute().into())) {
             Attempt::Connected(connection) => return Ok(connection),
             Attempt::Refused(error) => return Err(error),
             Attempt::Away(error) => error,
@@ -93,6 +101,11 @@ pub(crate) async fn at_boot<T, E: Display, F: Future<Output = Attempt<T, E>>>(
         // The last try is at the end, and not up to a pause before it.
         tokio::time::sleep(backoff.step().min(left)).await;
     }
+}
+
+/// A server that takes connections and says nothing.
+fn mute() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not answer")
 }
 
 /// Parses a URL of one of the schemes. What it says on failure never repeats the URL: there may be a password in it.
@@ -135,6 +148,8 @@ pub(crate) fn prepare_tls() {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Error;
+
     use super::*;
 
     #[test]
@@ -175,17 +190,29 @@ mod tests {
         let (mut tries, before) = (0, Instant::now());
         let away = at_boot("here", Duration::from_secs(10), || {
             tries += 1;
-            std::future::ready(Attempt::<(), _>::Away("not there"))
+            std::future::ready(Attempt::<(), _>::Away(Error::other("not there")))
         });
-        assert_eq!(away.await, Err("not there"));
+        assert_eq!(away.await.expect_err("away").to_string(), "not there");
         assert!((5..40).contains(&tries), "{tries} tries");
         assert_eq!(before.elapsed(), Duration::from_secs(10), "the last one");
 
         let refused = at_boot("here", Duration::from_secs(10), || {
-            std::future::ready(Attempt::<(), _>::Refused("wrong password"))
+            std::future::ready(Attempt::<(), _>::Refused(Error::other("wrong password")))
         });
         let before = Instant::now();
-        assert_eq!(refused.await, Err("wrong password"));
+        assert_eq!(
+            refused.await.expect_err("refused").to_string(),
+            "wrong password"
+        );
         assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_not_waited_for_after_the_deadline() {
+        let before = Instant::now();
+        let mute = at_boot("here", Duration::from_secs(3), std::future::pending);
+        let error: Error = mute.await.map(|()| "connected").expect_err("mute");
+        assert_eq!(error.to_string(), "it does not answer");
+        assert!(before.elapsed() <= Duration::from_secs(3) + LAST_TRY);
     }
 }

@@ -189,15 +189,17 @@ impl Scheduler {
             silent = self.silence_of_the_book() => Err(silent),
             never = self.watch_runs() => match never {},
         };
-        // Whoever sees that nobody leads shall find the baton free.
-        baton.let_go().await;
-        match ended {
-            Ok(number) => {
-                // Without it, the lease ends it.
-                let _ = self.book.give_up_lead(number).await;
-            }
+        // Said first: to let go of the baton of a broker that is away, too, takes a while.
+        match &ended {
+            Ok(_) => {}
             Err(Ended::Deposed) => self.stand(Stand::By),
             Err(error) => self.stand(Stand::Away(error.to_string())),
+        }
+        // Whoever sees that nobody leads shall find the baton free.
+        baton.let_go().await;
+        if let Ok(number) = ended {
+            // Without it, the lease ends it.
+            let _ = self.book.give_up_lead(number).await;
         }
     }
 
@@ -248,7 +250,10 @@ impl Scheduler {
 
     pub(super) fn added_entry(&self, id: &str, json: &str) -> Result<Entry, BadEntry> {
         if self.is_own(id) {
-            return Err(BadEntry::Twice(id.to_owned()));
+            let why =
+                "the timetable has an entry of this id, which stays as it is: remove the added one";
+            let (id, why) = (id.to_owned(), why.to_owned());
+            return Err(BadEntry::Written { id, why });
         }
         let entry = WrittenEntry::read(id, json)?.entry(id, self.find)?;
         if !self.blind || entry.overlap == Overlap::Allow {

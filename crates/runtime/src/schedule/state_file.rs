@@ -77,15 +77,17 @@ struct Book {
 }
 
 impl State {
-    /// Takes an entry away if it is there and written so. Whether it was.
-    fn remove(&mut self, id: &str, so: impl Fn(&str) -> bool) -> bool {
+    /// Takes an entry away if it is there and written so. Whether it was. What is known of one of the timetable that has its id stays.
+    fn remove(&mut self, id: &str, is_posted: bool, so: impl Fn(&str) -> bool) -> bool {
         let was_there = self.added.get(id).is_some_and(|written| so(written));
         if was_there {
             self.added.remove(id);
+            self.version += 1;
+        }
+        if was_there && !is_posted {
             self.settled.remove(id);
             self.waiting.remove(id);
             self.paused.remove(id);
-            self.version += 1;
         }
         was_there
     }
@@ -98,7 +100,7 @@ impl StateFile {
     /// [`BadStateFile`]: another process uses it, it cannot be read or written, or is none of ours.
     pub fn open(path: &Path) -> Result<Self, BadStateFile> {
         // Not under the name of a link to it: that would have another lock, and the first write would take the link's place.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = &followed(path);
         let place = || path.display().to_string();
         let bad = |source: BoxError| BadStateFile::Unusable {
             path: place(),
@@ -125,6 +127,10 @@ impl StateFile {
             book: Arc::new(Mutex::new(book)),
             turn: Arc::default(),
         })
+    }
+
+    fn is_posted(&self, id: &str) -> bool {
+        self.book().posted.contains_key(id)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -197,6 +203,21 @@ fn private() -> OpenOptions {
     let mut options = File::options();
     options.write(true).create(true).truncate(false).mode(0o600);
     options
+}
+
+/// As many links as Linux follows.
+const MOST_LINKS: usize = 40;
+
+/// Where a path leads, through links, also when nothing is there yet.
+fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(link) = path.read_link() else {
+            break;
+        };
+        path = path.parent().unwrap_or(Path::new("")).join(link);
+    }
+    path.canonicalize().unwrap_or(path)
 }
 
 /// What stands in the file; nothing when there is none.
@@ -301,11 +322,14 @@ impl Schedules for StateFile {
     }
 
     async fn remove_entry(&self, id: &str) -> Result<bool, LedgerError> {
-        self.write(|state| state.remove(id, |_| true)).await
+        let is_posted = self.is_posted(id);
+        self.write(|state| state.remove(id, is_posted, |_| true))
+            .await
     }
 
     async fn remove_entry_as(&self, id: &str, entry: &str) -> Result<bool, LedgerError> {
-        self.write(|state| state.remove(id, |written| written == entry))
+        let is_posted = self.is_posted(id);
+        self.write(|state| state.remove(id, is_posted, |written| written == entry))
             .await
     }
 
@@ -472,6 +496,12 @@ mod tests {
         drop(first);
         StateFile::open(&link).expect("it is free");
         assert!(link.is_symlink(), "it leads to the file still");
+        std::fs::remove_file(&path).expect("removed");
+        StateFile::open(&link).expect("it is free");
+        assert!(
+            link.is_symlink() && path.exists(),
+            "also to one that was not there"
+        );
         tidy(&path);
         std::fs::remove_file(&link).expect("removed");
     }

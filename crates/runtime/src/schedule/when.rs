@@ -70,7 +70,9 @@ impl FromStr for Tick {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let time: Result<Timestamp, _> = text.parse();
-        let wrong = |_| format!("{text:?} is no moment; write it like 2027-01-31T08:00:00Z");
+        let wrong = |_| {
+            format!("{text:?} is no moment up to the year 9998; write it like 2027-01-31T08:00:00Z")
+        };
         time.map(|time| Self(time.as_second())).map_err(wrong)
     }
 }
@@ -137,7 +139,7 @@ impl When {
             return Err(bad("no field is for the year".to_owned()));
         }
         let cron = Cron::from_str(pattern).map_err(|error| bad(error.to_string()))?;
-        let zone = TimeZone::get(zone).map_err(|_| BadWhen::Zone(zone.to_owned()))?;
+        let zone = zone_named(zone)?;
         let when = Self(Kind::Cron {
             cron: Box::new(cron),
             zone,
@@ -172,7 +174,7 @@ impl When {
     /// # Errors
     /// [`BadWhen::Zone`].
     pub fn in_zone(self, name: &str) -> Result<Self, BadWhen> {
-        let zone = TimeZone::get(name).map_err(|_| BadWhen::Zone(name.to_owned()))?;
+        let zone = zone_named(name)?;
         Ok(match self.0 {
             Kind::Cron { cron, .. } => Self(Kind::Cron { cron, zone }),
             other => Self(other),
@@ -269,6 +271,17 @@ impl When {
     pub fn fingerprint(&self) -> u64 {
         hash::stable(self.to_string().as_bytes())
     }
+}
+
+/// A zone of the IANA database. What else lies among its files means another one on each machine, or counts leap seconds.
+fn zone_named(name: &str) -> Result<TimeZone, BadWhen> {
+    let bad = || BadWhen::Zone(name.to_owned());
+    let lower = name.to_ascii_lowercase();
+    let is_local = matches!(&*lower, "localtime" | "posixrules");
+    if is_local || lower.starts_with("right/") || lower.starts_with("posix/") {
+        return Err(bad());
+    }
+    TimeZone::get(name).map_err(|_| bad())
 }
 
 fn zoned(tick: Tick, zone: &TimeZone) -> Option<Zoned> {

@@ -179,7 +179,7 @@ fn cancelled() -> Outcome {
     }
 }
 
-fn expired(message: &Message) -> Outcome {
+pub(super) fn expired(message: &Message) -> Outcome {
     let attempt = message.attempt();
     let sentence = format!("it was to run earlier: it has expired before attempt {attempt}");
     Outcome::Dead {

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use super::admit::{Course, admit};
+use super::admit::{Course, admit, expired};
 use super::alone::alone;
 use super::engine::Engine;
 use super::over_limit;
@@ -308,9 +308,14 @@ fn undecodable(reason: &Undecodable) -> Outcome {
 
 /// A name that nobody here knows waits for a worker that does, as in a rolling deploy, and is dead only after a while.
 fn unknown(engine: &Engine, reception: &mut Reception, message: &Message) -> Outcome {
+    let left = message.time_left();
+    if left == Some(Duration::ZERO) {
+        return expired(message);
+    }
     let waited = reception.unknown_for();
     if waited < engine.unknown_wait {
         let after = super::unknown_pause(waited).min(engine.unknown_wait - waited);
+        let after = left.map_or(after, |left| after.min(left));
         reception.note_unknown_for(waited + after);
         return Outcome::Snooze { after };
     }

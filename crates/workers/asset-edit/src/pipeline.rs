@@ -11,8 +11,8 @@ use sapari_tasks::{ExtractAudio, NormalizeImage, StoredImage, StoredRecording, T
 
 use crate::edit::Edit;
 use crate::steps::{
-    Picture, download_asset, extract_audio, is_there, normalize_image, probe_asset, probe_stretch,
-    store_audio, store_image, store_recording, trim_asset,
+    Picture, Recording, download_asset, extract_audio, is_there, normalize_image, probe_asset,
+    probe_stretch, store_image, store_recording, trim_asset,
 };
 
 /// What the steps work with, for one run.
@@ -26,30 +26,30 @@ pub(crate) type Cx<In> = StepContext<In, Tools>;
 
 pub(crate) fn trim() -> Pipeline<TrimAsset, Tools, StoredRecording> {
     let mut p = Pipeline::builder("trim");
-    p.version(1);
+    p.version(2);
     let look = spec("probe_asset").attempts(2).timeout(minutes(2));
     let probed = p.step(look, (), probe_stretch);
     p.keep(probed);
     let edit = spec("trim_asset").timeout(minutes(15)).weight(10);
     let made = p.step(edit, (probed,), trim_asset);
-    p.keep_while(made, is_there);
+    p.keep_while(made, |cx, made: &Recording| is_there(cx, &made.file));
     let store = spec("store_recording").attempts(3).timeout(minutes(10));
-    let stored = p.step(store, (probed, made), store_recording);
+    let stored = p.step(store, (made,), store_recording);
     p.keep(stored);
     p.output(stored)
 }
 
 pub(crate) fn sound() -> Pipeline<ExtractAudio, Tools, StoredRecording> {
     let mut p = Pipeline::builder("sound");
-    p.version(1);
+    p.version(2);
     let look = spec("probe_asset").attempts(2).timeout(minutes(2));
     let probed = p.step(look, (), probe_asset);
     p.keep(probed);
     let extract = spec("extract_audio").timeout(minutes(15)).weight(10);
     let audio = p.step(extract, (probed,), extract_audio);
-    p.keep_while(audio, is_there);
+    p.keep_while(audio, |cx, audio: &Recording| is_there(cx, &audio.file));
     let store = spec("store_audio").attempts(3).timeout(minutes(10));
-    let stored = p.step(store, (probed, audio), store_audio);
+    let stored = p.step(store, (audio,), store_recording);
     p.keep(stored);
     p.output(stored)
 }
@@ -88,7 +88,7 @@ mod tests {
             vec![
                 ("probe_asset", vec![]),
                 (edit, vec!["probe_asset"]),
-                (store, vec!["probe_asset", edit]),
+                (store, vec![edit]),
             ]
         };
         let picture = vec![
@@ -99,18 +99,18 @@ mod tests {
         let table = [
             (
                 trim().describe(),
-                "trim",
+                ("trim", 2),
                 recording("trim_asset", "store_recording"),
             ),
             (
                 sound().describe(),
-                "sound",
+                ("sound", 2),
                 recording("extract_audio", "store_audio"),
             ),
-            (image().describe(), "image", picture),
+            (image().describe(), ("image", 1), picture),
         ];
-        for (graph, name, expected) in table {
-            assert_eq!((graph.name, graph.version), (name, 1));
+        for (graph, (name, version), expected) in table {
+            assert_eq!((graph.name, graph.version), (name, version));
             assert_eq!(steps(&graph), expected, "{name}");
             assert_eq!(Some(graph.output), expected.last().map(|(id, _)| *id));
             assert!(graph.steps.iter().all(|step| step.kept), "{name}");

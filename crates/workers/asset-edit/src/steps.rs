@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sapari_runtime::prelude::*;
 use sapari_services::{
@@ -22,6 +23,22 @@ const MADE: &str = "made";
 
 /// A file in the scratch directory, by its name there: the directory may be another one in the next attempt.
 type Name = String;
+
+/// A recording that was made, and how long it is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Recording {
+    pub(crate) file: Name,
+    seconds: f64,
+}
+
+impl Recording {
+    fn made(length: Duration) -> Self {
+        Self {
+            file: MADE.to_owned(),
+            seconds: length.as_secs_f64(),
+        }
+    }
+}
 
 /// A picture that was made, and its size in pixels.
 #[derive(Serialize, Deserialize)]
@@ -75,7 +92,7 @@ fn kept(cx: &Cx<TrimAsset>, probe: &Probe) -> TaskResult<Segment> {
     stretch(*from_us, *to_us, probe.duration)
 }
 
-pub(crate) async fn trim_asset(cx: Cx<TrimAsset>, probe: Arc<Probe>) -> TaskResult<Name> {
+pub(crate) async fn trim_asset(cx: Cx<TrimAsset>, probe: Arc<Probe>) -> TaskResult<Recording> {
     let (source, keep) = (asset(&cx).await?, [kept(&cx, &probe)?]);
     let job = CutJob {
         source: &source,
@@ -86,11 +103,14 @@ pub(crate) async fn trim_asset(cx: Cx<TrimAsset>, probe: Arc<Probe>) -> TaskResu
     };
     let ffmpeg = &cx.deps().media.ffmpeg;
     let trimmed = ffmpeg.trim_asset(call(&cx), job, |fraction| cx.progress(fraction));
-    trimmed.await.permanent_when(MediaError::is_permanent)?;
-    Ok(MADE.to_owned())
+    let length = trimmed.await.permanent_when(MediaError::is_permanent)?;
+    Ok(Recording::made(length))
 }
 
-pub(crate) async fn extract_audio(cx: Cx<ExtractAudio>, probe: Arc<Probe>) -> TaskResult<Name> {
+pub(crate) async fn extract_audio(
+    cx: Cx<ExtractAudio>,
+    probe: Arc<Probe>,
+) -> TaskResult<Recording> {
     let source = asset(&cx).await?;
     let format = match cx.task().format {
         AudioFormat::M4a => SoundFormat::M4a,
@@ -100,8 +120,8 @@ pub(crate) async fn extract_audio(cx: Cx<ExtractAudio>, probe: Arc<Probe>) -> Ta
     let (to, ffmpeg) = (path(&cx, MADE)?, &cx.deps().media.ffmpeg);
     let told = |fraction| cx.progress(fraction);
     let extracted = ffmpeg.extract_sound(call(&cx), (&source, &probe), (format, &to), told);
-    extracted.await.permanent_when(MediaError::is_permanent)?;
-    Ok(MADE.to_owned())
+    let length = extracted.await.permanent_when(MediaError::is_permanent)?;
+    Ok(Recording::made(length))
 }
 
 /// The asset as a file.
@@ -137,27 +157,14 @@ pub(crate) async fn normalize_image(
     })
 }
 
-pub(crate) async fn store_recording(
-    cx: Cx<TrimAsset>,
-    probe: Arc<Probe>,
-    made: Arc<Name>,
+pub(crate) async fn store_recording<In: Task>(
+    cx: Cx<In>,
+    made: Arc<Recording>,
 ) -> TaskResult<StoredRecording> {
     Ok(StoredRecording {
-        bytes: store(&cx, &made).await?,
+        bytes: store(&cx, &made.file).await?,
         key: cx.deps().edit.to.clone(),
-        seconds: kept(&cx, &probe)?.length().as_secs_f64(),
-    })
-}
-
-pub(crate) async fn store_audio(
-    cx: Cx<ExtractAudio>,
-    probe: Arc<Probe>,
-    audio: Arc<Name>,
-) -> TaskResult<StoredRecording> {
-    Ok(StoredRecording {
-        bytes: store(&cx, &audio).await?,
-        key: cx.deps().edit.to.clone(),
-        seconds: probe.duration.as_secs_f64(),
+        seconds: made.seconds,
     })
 }
 

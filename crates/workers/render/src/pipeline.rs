@@ -31,6 +31,13 @@ pub(crate) struct Probed {
     pub(crate) probe: Probe,
 }
 
+/// The video that was made, by its name in scratch, and how long it is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Video {
+    pub(crate) file: String,
+    pub(crate) seconds: f64,
+}
+
 impl Probed {
     /// What the edit list says, unchecked.
     pub(crate) fn listed(&self) -> Vec<Segment> {
@@ -49,7 +56,7 @@ pub(crate) fn preview() -> Pipeline<RenderPreview, Tools, Stored> {
 
 fn cutting<In: Task>(name: &'static str) -> Pipeline<In, Tools, Stored> {
     let mut p = Pipeline::builder(name);
-    p.version(2);
+    p.version(3);
     let probed = p.step(
         spec("probe_clips").attempts(2).timeout(minutes(2)),
         (),
@@ -79,7 +86,7 @@ fn cutting<In: Task>(name: &'static str) -> Pipeline<In, Tools, Stored> {
         (probed, clip, loudness.optional()),
         apply_cuts,
     );
-    p.keep_while(video, is_there);
+    p.keep_while(video, |cx, video: &Video| is_there(cx, &video.file));
     let stored = p.step(
         spec("upload_export")
             .weight(8)

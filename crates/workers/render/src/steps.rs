@@ -7,12 +7,12 @@ use sapari_runtime::pipeline::Skip;
 use sapari_runtime::prelude::*;
 use sapari_services::{
     Clip, ClipCall, CutJob, Gain, Look, Loudness, MediaError, MediaSource, Segment, StorageError,
-    Subject, cuts, total,
+    Subject, cuts,
 };
 use sapari_tasks::EditList;
 
 use crate::order::{cues, mutes};
-use crate::pipeline::{Cx, Probed};
+use crate::pipeline::{Cx, Probed, Video};
 
 /// The most that an edit list may have: a cut every second of a day is less.
 const MAX_EDIT_LIST_BYTES: u64 = 16 * 1024 * 1024;
@@ -117,7 +117,7 @@ pub(crate) async fn apply_cuts<In: Task>(
     probed: Arc<Probed>,
     clip: Arc<Name>,
     loudness: Option<Arc<Loudness>>,
-) -> TaskResult<Name> {
+) -> TaskResult<Video> {
     let name = "export.mp4";
     let scratch = &cx.deps().scratch;
     let (keep, mutes) = (kept(&probed)?, mutes(&probed.edits));
@@ -136,8 +136,11 @@ pub(crate) async fn apply_cuts<In: Task>(
             cx.progress(fraction);
         })
         .await;
-    rendered.permanent_when(MediaError::is_permanent)?;
-    Ok(name.to_owned())
+    let length = rendered.permanent_when(MediaError::is_permanent)?;
+    Ok(Video {
+        file: name.to_owned(),
+        seconds: length.as_secs_f64(),
+    })
 }
 
 fn look<'a, In: Task>(
@@ -173,7 +176,7 @@ async fn write_subtitles<In: Task>(
 pub(crate) async fn upload_export<In: Task>(
     cx: Cx<In>,
     probed: Arc<Probed>,
-    video: Arc<Name>,
+    video: Arc<Video>,
 ) -> TaskResult<Stored> {
     let keep = kept(&probed)?;
     let (order, storage) = (&cx.deps().order, &cx.deps().media.storage);
@@ -183,11 +186,11 @@ pub(crate) async fn upload_export<In: Task>(
             .await;
         stored.permanent_when(StorageError::is_permanent)?;
     }
-    let video = cx.deps().scratch.path(&video)?;
-    let bytes = storage.put_file(order.subject, &order.key, &video).await;
+    let file = cx.deps().scratch.path(&video.file)?;
+    let bytes = storage.put_file(order.subject, &order.key, &file).await;
     Ok(Stored {
         bytes: bytes.permanent_when(StorageError::is_permanent)?,
-        seconds: total(&keep).as_secs_f64(),
+        seconds: video.seconds,
         segments: keep.len(),
     })
 }

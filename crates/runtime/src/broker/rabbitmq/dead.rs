@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Connection, Consumer};
-use tokio::time::{interval, timeout};
+use lapin::{Acker, Channel, Connection, Consumer, ErrorKind};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::connection::open_channel;
 use super::inspect::{count, headers_of, ready};
@@ -20,6 +24,9 @@ use crate::broker::DeadLetter;
 
 /// How many letters one consumer holds: what was sent and not looked at yet is in memory. There may be 2047 channels.
 const WINDOW: u16 = 256;
+/// How long another one's look is waited for, and how often that is asked: each time, the broker writes that down as an error.
+const TURN_WITHIN: Duration = Duration::from_secs(20);
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 /// How long a letter that was in the queue a moment ago may take to come. Another one who looks meanwhile may hold it.
 const COMES_WITHIN: Duration = Duration::from_secs(2);
 /// How long what was looked at may take to be back in its queue, and how often that is asked: the broker does not tell.
@@ -30,6 +37,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) struct DeadQueue<'a> {
     connection: &'a Connection,
     name: &'a str,
+    /// With the mark of whose turn it is.
+    turn: Channel,
     /// How many of them are ready still, or held here.
     there: u64,
     /// How many of them are yet to come.
@@ -45,11 +54,16 @@ struct Window {
 }
 
 impl<'a> DeadQueue<'a> {
+    /// Waits while another process goes through it, which may hold any of them; an error when that takes long.
     pub(super) async fn open(connection: &'a Connection, name: &'a str) -> lapin::Result<Self> {
+        // Before it is waited for: a queue that is not there is nobody's.
+        ready(connection, name).await?;
+        let turn = turn(connection, name).await?;
         let there = ready(connection, name).await?;
         Ok(Self {
             connection,
             name,
+            turn,
             there,
             to_come: there,
             windows: Vec::new(),
@@ -107,7 +121,9 @@ impl<'a> DeadQueue<'a> {
             held = held.saturating_sub(window.held.into());
             self.back(self.there.saturating_sub(held)).await?;
         }
-        Ok(())
+        let (mark, options) = (mark(self.name), QueueDeleteOptions::default());
+        self.turn.queue_delete(mark.into(), options).await?;
+        self.turn.close(200, "looked".into()).await
     }
 
     /// Waits until so many are ready.
@@ -124,6 +140,39 @@ impl<'a> DeadQueue<'a> {
         };
         timeout(BACK_WITHIN, back).await.unwrap_or(Ok(()))
     }
+}
+
+/// The channel on which the mark was made: a queue that only this connection may use, so that it goes with the process.
+async fn turn(connection: &Connection, name: &str) -> lapin::Result<Channel> {
+    let patience = Instant::now() + TURN_WITHIN;
+    loop {
+        let channel = open_channel(connection).await?;
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let (mark, none) = (mark(name).into(), FieldTable::default());
+        match channel.queue_declare(mark, options, none).await {
+            // The broker has closed the channel by that.
+            Err(error) if is_locked(&error) && Instant::now() < patience => sleep(TRY_AGAIN).await,
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(channel),
+        }
+    }
+}
+
+fn mark(name: &str) -> String {
+    format!("{name}.look")
+}
+
+fn is_locked(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
+    )
 }
 
 impl Window {

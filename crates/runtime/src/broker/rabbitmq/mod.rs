@@ -188,6 +188,37 @@ impl RabbitBroker {
     }
 
     /// Asks the broker something, in bounded time.
+    /// Does what `judge` says with each of the first letters, and gives how many they were.
+    async fn judge_each(
+        &self,
+        action: &str,
+        dead: &mut DeadQueue<'_>,
+        (limit, judge): (usize, Judge<'_>),
+    ) -> Result<usize, BrokerError> {
+        let mut seen = 0;
+        while seen < limit {
+            let Some((letter, acker)) = self.ask(action, dead.next()).await? else {
+                break;
+            };
+            seen += 1;
+            match judge(&letter) {
+                Verdict::Keep => continue,
+                Verdict::Enough => break,
+                Verdict::Drop => {}
+                Verdict::Replay(parcel) => match self.publish(*parcel).await {
+                    Ok(()) => {}
+                    Err(error) if !error.may_pass() => {
+                        tracing::warn!(%error, "a letter cannot be replayed: it stays");
+                        continue;
+                    }
+                    Err(error) => return Err(replay_refused(error)),
+                },
+            }
+            self.ask(action, dead.remove(&acker)).await?;
+        }
+        Ok(seen)
+    }
+
     async fn ask<T>(
         &self,
         action: &str,
@@ -360,31 +391,15 @@ impl Broker for RabbitBroker {
         let connection = self.ask(&action, connecting).await?;
         let opening = DeadQueue::open(&connection, &name);
         let mut dead = self.ask(&action, opening).await?;
-        let mut seen = 0;
-        while seen < limit {
-            let Some((letter, acker)) = self.ask(&action, dead.next()).await? else {
-                break;
-            };
-            seen += 1;
-            match judge(&letter) {
-                Verdict::Keep => continue,
-                Verdict::Enough => break,
-                Verdict::Drop => {}
-                Verdict::Replay(parcel) => match self.publish(*parcel).await {
-                    Ok(()) => {}
-                    Err(error) if !error.may_pass() => {
-                        tracing::warn!(%error, "a letter cannot be replayed: it stays");
-                        continue;
-                    }
-                    Err(error) => return Err(replay_refused(error)),
-                },
-            }
-            self.ask(&action, dead.remove(&acker)).await?;
-        }
-        // Those behind them must not come before them from now on.
-        while self.ask(&action, dead.next()).await?.is_some() {}
-        self.ask(&action, dead.close()).await?;
-        Ok(seen)
+        let judged = self.judge_each(&action, &mut dead, (limit, judge)).await;
+        // Whatever came of it: those behind them must not come before them from now on.
+        let closing = async {
+            while self.ask(&action, dead.next()).await?.is_some() {}
+            self.ask(&action, dead.close()).await
+        };
+        let closed = closing.await;
+        let seen = judged?;
+        closed.map(|()| seen)
     }
 
     fn baton(&self) -> Box<dyn Baton> {

@@ -123,6 +123,19 @@ async fn entries_are_added_paused_and_removed(ledger: &dyn Ledger) {
         let answer = ledger.remove_entry_as(&id, meant).await;
         assert_eq!(answer.expect("answers"), removed, "{meant}");
     }
+    // Of the two that have its id, the timetable's keeps what is known of it.
+    let posted = [(id.clone(), "posted".to_owned())];
+    ledger.post_timetable(&posted).await.expect("answers");
+    ledger.add_entry(&id, "four").await.expect("answers");
+    ledger.pause_entry(&id, true).await.expect("answers");
+    let settling = ledger.settle_ticks(number, &settled).await;
+    assert!(settling.expect("answers"));
+    assert!(ledger.remove_entry(&id).await.expect("answers"));
+    let written = ledger.written().await.expect("answers");
+    assert!(!written.added.contains_key(&id) && written.paused.contains(&id));
+    let ticks = ledger.settled_ticks().await.expect("answers");
+    assert_eq!(ticks.get(&id), Some(&known(1)));
+    ledger.post_timetable(&[]).await.expect("answers");
     ledger.give_up_lead(number).await.expect("answers");
 }
 

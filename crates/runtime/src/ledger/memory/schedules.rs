@@ -31,14 +31,16 @@ impl Page {
         self.leader = Some(Kept::for_long(leader, lease));
     }
 
-    /// Takes an entry away if it is there and written so. Whether it was.
+    /// Takes an entry away if it is there and written so. Whether it was. What is known of one of the timetable that has its id stays.
     fn remove(&mut self, id: &str, so: impl Fn(&str) -> bool) -> bool {
         let was_there = self.written.added.get(id).is_some_and(|entry| so(entry));
         if was_there {
             self.written.added.remove(id);
+            self.written.version += 1;
+        }
+        if was_there && !self.written.posted.contains_key(id) {
             self.settled.remove(id);
             self.written.paused.remove(id);
-            self.written.version += 1;
         }
         was_there
     }

@@ -38,14 +38,15 @@ for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 ";
 
-/// KEYS the added entries, the settled ticks, the paused ones, the version; ARGV entry, and how it must be written. Returns 1 if there
-/// was one.
+/// KEYS the added entries, the settled ticks, the paused ones, the version, the timetable's entries; ARGV entry, and how it must be
+/// written. Returns 1 if there was one. What is known of an entry of the timetable that has its id stays.
 pub(super) const REMOVE_ENTRY: &str = r"
 if ARGV[2] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('INCR', KEYS[4])
+if redis.call('HEXISTS', KEYS[5], ARGV[1]) == 1 then return 1 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
-redis.call('INCR', KEYS[4])
 return 1
 ";
 
@@ -57,7 +58,7 @@ impl RedisLedger {
     /// Removes an entry by its id and, if that is said too, how it must be written.
     async fn remove(&self, which: &[&str]) -> Result<bool, LedgerError> {
         let mut call = self.scripts.remove_entry.key(self.schedule_key("added"));
-        for key in ["ticks", "paused", "version"] {
+        for key in ["ticks", "paused", "version", "posted"] {
             call.key(self.schedule_key(key));
         }
         let removed: i64 = self.line.call(call.arg(which)).await?;

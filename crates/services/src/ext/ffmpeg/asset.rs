@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::audio::ON_THE_TIMELINE;
 use super::making::Making;
@@ -81,12 +82,13 @@ impl Ffmpeg {
         call: AssetCall<'_>,
         job: CutJob<'_>,
         progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let span = ext_span!(ffmpeg.trim { asset_file_uuid = %call.asset_file_uuid });
         self.rendered(call.cancel, job, progress).traced(span).await
     }
 
-    /// Writes the sound of `source` to `to`, with the rate and the channels that it has.
+    /// Writes the sound of `source` to `to`, with the rate and the channels that it has, and gives its length: beside pictures, it may end
+    /// before they do.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +105,7 @@ impl Ffmpeg {
         (source, probe): (&MediaSource, &Probe),
         (format, to): (SoundFormat, &Path),
         progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let span = ext_span!(ffmpeg.extract_audio { asset_file_uuid = %call.asset_file_uuid });
         let work = self.sound_extracted(call.cancel, (source, probe), (format, to), progress);
         work.traced(span).await
@@ -115,7 +117,7 @@ impl Ffmpeg {
         (source, probe): (&MediaSource, &Probe),
         (format, to): (SoundFormat, &Path),
         mut progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let stream = probe.audio.as_ref().ok_or_else(|| MediaError::NoAudio {
             name: source.name(),
         })?;
@@ -134,6 +136,8 @@ impl Ffmpeg {
         let made = making.by(command, cancel, &mut progress).await?;
         self.whole(cancel, (source, probe), (Of::Sound, &made))
             .await?;
-        made.keep(progress).await
+        let length = made.length();
+        made.keep(progress).await?;
+        Ok(length)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::progress::Progress;
+use super::progress::{Progress, UNNOTICED};
 use super::{MediaError, MediaSource, explained, file_arg, keep};
 use crate::part::PartFile;
 use crate::process::ChildProcess;
@@ -24,6 +24,7 @@ pub(super) struct Making<'a> {
 pub(super) struct Made<'a> {
     part: PartFile,
     to: &'a Path,
+    expected: Duration,
     fractions: Progress,
     /// What ffmpeg said meanwhile.
     pub(super) said: String,
@@ -53,6 +54,7 @@ impl<'a> Making<'a> {
         Ok(Made {
             part,
             to: self.to,
+            expected: self.length,
             fractions,
             said,
         })
@@ -63,6 +65,14 @@ impl Made<'_> {
     /// How much of the expected length never came.
     pub(super) fn missing(&self) -> Duration {
         self.fractions.missing()
+    }
+
+    /// How long it is: as was expected, unless more of that is missing than anybody would see.
+    pub(super) fn length(&self) -> Duration {
+        match self.missing() {
+            missing if missing <= UNNOTICED => self.expected,
+            missing => self.expected.saturating_sub(missing),
+        }
     }
 
     /// Gives the file its own name.

@@ -10,6 +10,9 @@ use super::{MediaError, MediaSource};
 /// How much shorter than asked an output may be: frames at the end that never came.
 pub(super) const MAX_MISSING: Duration = Duration::from_secs(1);
 
+/// So little is missing of what nobody cut off: a few pictures. ffmpeg does not count how long the last one is shown.
+pub(super) const UNNOTICED: Duration = Duration::from_millis(200);
+
 /// ffmpeg calls it success when its input just ends, as an upload that was cut off does.
 pub(super) fn complete(source: &MediaSource, missing: Duration) -> Result<(), MediaError> {
     if missing <= MAX_MISSING {

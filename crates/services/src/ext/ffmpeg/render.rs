@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sapari_telemetry::{Traced, ext_span};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,8 @@ impl Ffmpeg {
     /// Renders the kept segments, one after the other, as MP4 (AAC, and the look's codec), with the start of the
     /// file ready for streaming. Metadata and chapters of the source are dropped: they would tell
     /// of places and times that are no longer true. `progress` gets the fraction done, rising, up
-    /// to 1.0 at success.
+    /// to 1.0 at success. Gives the length of what was made, which may be up to a second less than
+    /// that of the segments, where the source's pictures and sound end before it does.
     ///
     /// # Cancel safety
     ///
@@ -57,7 +59,7 @@ impl Ffmpeg {
         call: ClipCall<'_>,
         job: CutJob<'_>,
         progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let span = ext_span!(ffmpeg.render { clip_file_uuid = %call.clip_file_uuid });
         self.rendered(call.cancel, job, progress).traced(span).await
     }
@@ -67,7 +69,7 @@ impl Ffmpeg {
         cancel: &CancellationToken,
         job: CutJob<'_>,
         mut progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let segments = segments(&job)?;
         job.look.check(job.to)?;
         let graph = filter::graph(job.probe, &segments, &job.look);
@@ -84,7 +86,9 @@ impl Ffmpeg {
         let made = making.by(command, cancel, &mut progress).await?;
         let recording = (job.source, job.probe);
         self.all_cut_out(cancel, recording, &made).await?;
-        made.keep(progress).await
+        let length = made.length();
+        made.keep(progress).await?;
+        Ok(length)
     }
 }
 

@@ -57,7 +57,7 @@ async fn make(args: &[&str], to: &Path) {
 }
 
 /// Keeps these stretches of a recording, one after the other, as they come.
-async fn cut(source: &MediaSource, keep: &[Segment], to: &Path) -> Result<(), MediaError> {
+async fn cut(source: &MediaSource, keep: &[Segment], to: &Path) -> Result<Duration, MediaError> {
     let (ffmpeg, cancel) = (ffmpeg().await, CancellationToken::new());
     let probe = ffmpeg.probe(call(&cancel), source).await?;
     let job = CutJob {

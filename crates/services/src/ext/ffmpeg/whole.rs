@@ -2,12 +2,10 @@
 //!
 //! It deliberately finds out only what the file itself contradicts: one that does not say how much there is may end anywhere.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use super::making::Made;
-use super::progress::{MAX_MISSING, complete};
+use super::progress::{MAX_MISSING, UNNOTICED, complete};
 use super::{Ffmpeg, MediaError, MediaSource, Probe};
 
 /// What was made of a recording.
@@ -18,9 +16,6 @@ pub(super) enum Of {
     /// All that is seen and heard of it.
     All,
 }
-
-/// A few pictures: nobody cuts them off.
-const UNNOTICED: Duration = Duration::from_millis(100);
 
 impl Ffmpeg {
     /// Whether `made` has all of the stretches that were to be cut out of `source`. They may be a little shorter all the same, if the

@@ -67,7 +67,7 @@ impl Film {
         ffmpeg: &Ffmpeg,
         cancel: &CancellationToken,
         progress: impl FnMut(f64) + Send,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Duration, MediaError> {
         let keep = [Segment {
             from: Duration::ZERO,
             to: self.probe.duration,

@@ -92,6 +92,14 @@ pub enum EditListFault {
 }
 
 impl EditList {
+    /// Whether some project's edit list lies there. What tasks make is stored elsewhere: it would take its place.
+    #[must_use]
+    pub fn has_key(key: &str) -> bool {
+        let project = key.strip_prefix("projects/");
+        let project = project.and_then(|rest| rest.strip_suffix("/edits.json"));
+        project.is_some_and(|project| !project.contains('/'))
+    }
+
     /// The edit list of a project from what is stored under its [key](Self::key). What is kept is checked by whoever knows the clip.
     ///
     /// # Errors
@@ -259,6 +267,18 @@ mod tests {
             assert!(error.to_string().contains(words), "{error}");
         }
         assert!(EditList::read(ours, list("").as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn where_edit_lists_lie() {
+        assert!(EditList::has_key(&EditList::key(Uuid::from_u128(7))));
+        for key in [
+            "projects/edits.json",
+            "projects/7/a/edits.json",
+            "made/edits.json",
+        ] {
+            assert!(!EditList::has_key(key), "{key}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sapari_runtime::prelude::*;
 use sapari_services::{Segment, Subject};
+use sapari_tasks::EditList;
 use uuid::Uuid;
 
 /// A list ends a little after its asset does when somebody measured otherwise: that much is let pass.
@@ -23,6 +24,10 @@ impl Edit {
         if from == to {
             // Another attempt would edit what this one made.
             let reason = "the result would replace its own source: give another to_key";
+            return Err(TaskError::permanent(reason));
+        }
+        if EditList::has_key(to) {
+            let reason = "the result would replace a project's edit list: give another to_key";
             return Err(TaskError::permanent(reason));
         }
         Ok(Self {
@@ -55,6 +60,17 @@ pub(crate) fn stretch(from_us: u64, to_us: u64, duration: Duration) -> TaskResul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_replaces_neither_its_source_nor_an_edit_list() {
+        let edit = |to| Edit::of(Uuid::nil(), ("assets/a.mp4", to));
+        let list = EditList::key(Uuid::nil());
+        for (to, words) in [("assets/a.mp4", "own source"), (&list, "edit list")] {
+            let error = edit(to).err().expect("refused").to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        assert!(edit("assets/b.mp4").is_ok());
+    }
 
     #[test]
     fn a_stretch_lies_within_the_asset() {

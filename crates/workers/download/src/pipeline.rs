@@ -11,7 +11,7 @@ use sapari_services::{
     ClipCall, FetchError, FetchJob, MediaError, MediaSource, PageError, Scratch, StorageError,
     Subject,
 };
-use sapari_tasks::{DownloadMedia, Downloaded};
+use sapari_tasks::{DownloadMedia, Downloaded, EditList};
 
 use crate::Sources;
 
@@ -58,6 +58,10 @@ async fn fetch_media(cx: Cx) -> TaskResult<Name> {
     let storage = &cx.deps().sources.media.storage;
     let fits = storage.check_key(clip_key);
     fits.permanent_when(StorageError::is_permanent)?;
+    if EditList::has_key(clip_key) {
+        let reason = "the clip would replace a project's edit list: give another clip_key";
+        return Err(TaskError::permanent(reason));
+    }
     // Under its own name: an error speaks of the file that somebody will see.
     let name = format!("clip-{}", clip_key.rsplit('/').next().unwrap_or_default());
     let to = cx.deps().scratch.path(&name).permanent()?;

@@ -86,10 +86,8 @@ async fn a_killed_scheduler_with_a_state_file_goes_on_where_it_was() {
     let often: Vec<i64> = of(&shots, "often").collect();
     let whole: Vec<i64> = (often[0]..often[0] + often.len() as i64).collect();
     assert_eq!(often, whole, "none is missing");
-    assert_eq!(
-        of(&shots, "seldom").count(),
-        1,
-        "one for all that were missed: {shots:?}"
-    );
+    // The hour may just have struck.
+    let missed = of(&shots, "seldom").filter(|tick| *tick < often[0]);
+    assert_eq!(missed.count(), 1, "one for all that were missed: {shots:?}");
     broker.close().await;
 }

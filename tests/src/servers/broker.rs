@@ -33,10 +33,10 @@ pub(crate) async fn broker() -> Lease {
 }
 
 impl Broker {
-    /// A message that is not acked for three seconds takes its channel along; the broker looks every second.
+    /// A message that is not acked for three seconds takes its channel along; the broker looks every second. The rest is as it is deployed.
     fn new() -> Self {
         let server = Server::new("broker");
-        let advanced = "[{rabbit, [{channel_tick_interval, 1000}]}].\n";
+        let advanced = "[{rabbit, [{channel_tick_interval, 1000}, {dead_letter_worker_publisher_confirm_timeout, 30000}]}].\n";
         std::fs::write(server.dir().join("advanced.config"), advanced).expect("writable");
         let conf = server.dir().join("conf.d");
         std::fs::create_dir(&conf).expect("writable");

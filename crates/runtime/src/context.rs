@@ -132,6 +132,7 @@ impl TaskContext {
 
     /// Whether another attempt comes after this one, if it ends now: with `error`, or dropped. What that one would have use for can be
     /// left lying. A message that is handed back comes again whatever the error is; one that was cancelled does not.
+    /// If it says yes, the end of the message clears the role's depot, whoever brings it about.
     #[must_use]
     pub fn comes_again(&self, error: Option<&TaskError>) -> bool {
         let kind = error.map(TaskError::kind);

@@ -12,9 +12,8 @@ use lapin::options::{
     BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
     QueueDeclareOptions, QueuePurgeOptions,
 };
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 
 use super::address::Address;
@@ -114,17 +113,6 @@ impl RabbitBaton {
     }
 }
 
-/// Another connection has declared it.
-fn is_locked(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else {
-        return false;
-    };
-    matches!(
-        error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
-    )
-}
-
 async fn claim(connection: &Connection, name: &str) -> lapin::Result<Option<Channel>> {
     let channel = open_channel(connection).await?;
     let options = QueueDeclareOptions {
@@ -134,7 +122,7 @@ async fn claim(connection: &Connection, name: &str) -> lapin::Result<Option<Chan
     let claimed = channel.queue_declare(name.into(), options, FieldTable::default());
     match claimed.await {
         Ok(_) => {}
-        Err(error) if is_locked(&error) => return Ok(None),
+        Err(error) if inspect::is_locked(&error) => return Ok(None),
         Err(error) => return Err(error),
     }
     channel

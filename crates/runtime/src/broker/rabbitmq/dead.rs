@@ -13,13 +13,12 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
     QueueDeleteOptions,
 };
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Connection, Consumer, ErrorKind};
+use lapin::{Acker, Channel, Connection, Consumer};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::connection::open_channel;
-use super::inspect::{count, headers_of, ready};
+use super::inspect::{count, headers_of, is_locked, ready};
 use crate::broker::DeadLetter;
 
 /// How many letters one consumer holds: what was sent and not looked at yet is in memory. There may be 2047 channels.
@@ -163,16 +162,6 @@ async fn turn(connection: &Connection, name: &str) -> lapin::Result<Channel> {
 
 fn mark(name: &str) -> String {
     format!("{name}.look")
-}
-
-fn is_locked(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else {
-        return false;
-    };
-    matches!(
-        error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
-    )
 }
 
 impl Window {

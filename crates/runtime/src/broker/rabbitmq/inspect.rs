@@ -109,8 +109,21 @@ pub(super) fn headers_of(properties: &BasicProperties) -> Headers {
 
 /// Whether the broker says that there is no such queue.
 pub(super) fn is_no_queue(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else {
-        return false;
-    };
-    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+    matches!(soft(error), Some(AMQPSoftError::NOTFOUND))
+}
+
+/// Whether the broker says that the queue is another connection's.
+pub(super) fn is_locked(error: &lapin::Error) -> bool {
+    matches!(soft(error), Some(AMQPSoftError::RESOURCELOCKED))
+}
+
+/// What the broker closed a channel with.
+fn soft(error: &lapin::Error) -> Option<&AMQPSoftError> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => match error.kind() {
+            AMQPErrorKind::Soft(soft) => Some(soft),
+            AMQPErrorKind::Hard(_) => None,
+        },
+        _ => None,
+    }
 }
